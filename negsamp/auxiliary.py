@@ -1,0 +1,231 @@
+"""Auxiliary models: trained once on the training triples, then asked for vectors and scores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pykeen.models import ERModel
+from pykeen.nn import (
+    ComplExInteraction,
+    DistMultInteraction,
+    Interaction,
+    RESCALInteraction,
+    RotatEInteraction,
+    TransEInteraction,
+)
+from pykeen.pipeline import pipeline
+from pykeen.typing import FloatTensor, LongTensor
+
+from negsamp.errors import InputError
+from negsamp.evaluation import metrics_of
+from negsamp.models import load_model, with_l2
+from negsamp.triples import TAIL, TripleSet, triples_digest
+
+if TYPE_CHECKING:
+    from pykeen.datasets.base import Dataset
+
+__all__ = [
+    "best_scored",
+    "entity_vectors",
+    "predicted_vectors",
+    "resolve_auxiliary",
+    "train_auxiliary",
+]
+
+#: numbers of 4 bytes held at once while all entities are scored: 256 MiB
+BLOCK = 1 << 26
+
+
+def train_auxiliary(
+    dataset: Dataset,
+    *,
+    model: str = "RESCAL",
+    model_kwargs: Mapping[str, Any] | None = None,
+    training_loop: str = "lcwa",
+    loss: str = "crossentropy",
+    epochs: int = 20,
+    batch_size: int = 1000,
+    learning_rate: float = 1e-3,
+    l2_weight: float = 0.0,
+    evaluation_kwargs: Mapping[str, Any] | None = None,
+    random_seed: int = 0,
+) -> tuple[ERModel, dict[str, Any]]:
+    """Train an auxiliary model on the training triples, and measure it on the validation triples.
+
+    The default scores one pair against all entities (LCWA): negatives would gather a d × d matrix each in RESCAL.
+
+    :param dataset: the data set; its test triples are not looked at
+    :param model: the name of a PyKEEN model
+    :param model_kwargs: its options, plain values
+    :param training_loop: PyKEEN's name of the training loop
+    :param loss: PyKEEN's name of the loss
+    :param epochs: the number of epochs
+    :param batch_size: pairs (LCWA) or triples (sLCWA) a batch
+    :param learning_rate: Adam's learning rate
+    :param l2_weight: the weight of L2 regularization (RESCAL's own default in PyKEEN is 10); 0: none
+    :param evaluation_kwargs: passed on to the evaluator
+    :param random_seed: fixes the result
+
+    :returns: the trained model; and its settings, validation metrics, and the digest of the triples it was trained on
+    """
+    model_kwargs = dict(model_kwargs or {})
+    result = pipeline(
+        training=dataset.training,
+        validation=dataset.validation,
+        # never read: PyKEEN wants some test triples, and these are not the data set's
+        testing=dataset.validation,
+        model=model,
+        model_kwargs=with_l2(model, model_kwargs, l2_weight),
+        loss=loss,
+        training_loop=training_loop,
+        training_loop_kwargs={"automatic_memory_optimization": False},
+        optimizer="adam",
+        optimizer_kwargs={"lr": learning_rate},
+        training_kwargs={"num_epochs": epochs, "batch_size": batch_size, "use_tqdm_batch": False},
+        evaluation_kwargs=dict(evaluation_kwargs or {}),
+        use_testing_data=False,
+        random_seed=random_seed,
+    )
+    record = {
+        "model": model,
+        "model_kwargs": model_kwargs,
+        "l2_weight": l2_weight,
+        "training": {
+            "training_loop": training_loop,
+            "loss": loss,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "random_seed": random_seed,
+        },
+        "validation": metrics_of(result.metric_results),
+        "triples_digest": triples_digest(dataset.training.mapped_triples),
+    }
+    return result.model, record
+
+
+def resolve_auxiliary(auxiliary: ERModel | str | os.PathLike[str], triples: TripleSet) -> ERModel:
+    """Return a trained model from itself or from the file it was saved to.
+
+    :raises InputError: if a saved model was trained on other triples
+    :raises ValueError: if a model has other entities or relations
+    """
+    if isinstance(auxiliary, ERModel):
+        found = (auxiliary.num_entities, auxiliary.num_relations)
+        if found != (triples.num_entities, triples.num_relations):
+            raise ValueError(
+                f"the auxiliary model has {found[0]} entities and {found[1]} relations, the triples "
+                f"{triples.num_entities} and {triples.num_relations}: train it on the same training triples"
+            )
+        return auxiliary
+    model, settings = load_model(auxiliary)
+    if settings.get("triples_digest") != triples_digest(triples.triples):
+        raise InputError(f"{auxiliary}: trained on other triples than these; train it on the same training triples")
+    return model
+
+
+@torch.inference_mode()
+def entity_vectors(model: ERModel) -> FloatTensor:
+    """Return one real vector an entity: all its representations side by side, complex ones as two reals.
+
+    :returns: shape: (num_entities, dim)
+    """
+    return torch.cat([_real(representation(indices=None)) for representation in model.entity_representations], dim=-1)
+
+
+@torch.inference_mode()
+def predicted_vectors(
+    model: ERModel, anchors: LongTensor, relations: LongTensor, sides: LongTensor
+) -> FloatTensor | None:
+    """Return where a model expects the missing entity of each pair, in the space of :func:`entity_vectors`.
+
+    :param model: the model
+    :param anchors: shape: (num_pairs,)
+    :param relations: shape: (num_pairs,)
+    :param sides: shape: (num_pairs,), 1 where the tail is missing
+
+    :returns: shape: (num_pairs, dim); None for a model that has no such vector
+    """
+    predict = _PREDICTORS.get(type(model.interaction))
+    if predict is None:
+        return None
+    (entities,), (relation_vectors,) = model.entity_representations, model.relation_representations
+    entity, relation = entities(indices=None), relation_vectors(indices=None)
+    result = torch.empty(len(anchors), _real(entity[:1]).shape[-1])
+    for side in (0, 1):
+        chosen = sides == side
+        result[chosen] = _real(predict(entity, relation, anchors[chosen], relations[chosen], side == TAIL))
+    return result
+
+
+@torch.inference_mode()
+def best_scored(
+    model: ERModel, anchors: LongTensor, relations: LongTensor, sides: LongTensor, k: int
+) -> LongTensor:
+    """Return the k best-scored completions of each pair; ties: the lower id first.
+
+    :param model: the model
+    :param anchors: shape: (num_pairs,)
+    :param relations: shape: (num_pairs,)
+    :param sides: shape: (num_pairs,), 1 where the tail is missing
+    :param k: how many
+
+    :returns: shape: (num_pairs, k), ascending ids in each row
+    """
+    from negsamp.pools.search import top_ids
+
+    result = torch.empty(len(anchors), k, dtype=torch.long)
+    rows = max(BLOCK // max(entity_vectors(model).numel(), 1), 1)
+    for side in (0, 1):
+        for part in (sides == side).nonzero().flatten().split(rows):
+            pair = [anchors[part], relations[part]]
+            if side == TAIL:
+                scores = model.predict_t(torch.stack(pair, dim=-1))
+            else:
+                scores = model.predict_h(torch.stack(pair[::-1], dim=-1))
+            result[part] = top_ids(scores, k)
+    return result
+
+
+def _real(vectors: torch.Tensor) -> FloatTensor:
+    return (torch.view_as_real(vectors) if vectors.is_complex() else vectors).flatten(start_dim=1)
+
+
+#: entity matrix, relation matrix, anchors, relations, whether the tail is missing → vectors
+Predictor = Callable[[torch.Tensor, torch.Tensor, LongTensor, LongTensor, bool], torch.Tensor]
+
+
+def _translate(
+    entity: torch.Tensor, relation: torch.Tensor, anchors: LongTensor, relations: LongTensor, tail: bool
+) -> torch.Tensor:
+    return entity[anchors] + (relation if tail else -relation)[relations]
+
+
+def _multiply(
+    entity: torch.Tensor, relation: torch.Tensor, anchors: LongTensor, relations: LongTensor, tail: bool
+) -> torch.Tensor:
+    # for real vectors the conjugate is the vector itself
+    return entity[anchors] * (relation if tail else relation.conj())[relations]
+
+
+def _transform(
+    entity: torch.Tensor, relation: torch.Tensor, anchors: LongTensor, relations: LongTensor, tail: bool
+) -> torch.Tensor:
+    result = torch.empty(len(anchors), entity.shape[-1])
+    # a matrix for each relation: gathering one for each pair would take d times the memory of the result
+    for r in torch.unique(relations).tolist():
+        chosen = relations == r
+        result[chosen] = entity[anchors[chosen]] @ (relation[r] if tail else relation[r].T)
+    return result
+
+
+_PREDICTORS: Mapping[type[Interaction], Predictor] = {
+    TransEInteraction: _translate,
+    DistMultInteraction: _multiply,
+    ComplExInteraction: _multiply,
+    RotatEInteraction: _multiply,
+    RESCALInteraction: _transform,
+}

@@ -1,0 +1,237 @@
+"""A data set with its schema and a report of what is in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pykeen.datasets.base import EagerDataset
+from pykeen.triples import TriplesFactory
+from pykeen.typing import LongTensor
+
+from negsamp.datasets.folder import SPLITS, Folder, Triple, read_mapping, read_metadata, read_triples, stray_files
+from negsamp.datasets.report import describe
+from negsamp.errors import InputError
+from negsamp.io import digest, load_tensors, read_json, save_tensors, write_json
+from negsamp.schema import Schema
+from negsamp.triples import distinct
+
+__all__ = ["SchemaDataset"]
+
+_TENSORS, _LABELS, _REPORT = "dataset.safetensors", "labels.json", "report.json"
+
+
+class SchemaDataset(EagerDataset):
+    """A PyKEEN data set whose three factories know all names, with its schema and report.
+
+    Each split holds distinct triples, as PyKEEN's own factories do. Triples with names that training lacks are kept;
+    the report counts them.
+    """
+
+    training: TriplesFactory
+    validation: TriplesFactory
+    testing: TriplesFactory
+    #: the name in results
+    name: str
+    #: None where nothing is known beside the triples
+    schema: Schema | None
+    #: the content of ``report.json``
+    report: dict[str, Any]
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        splits: Mapping[str, LongTensor],
+        entity_to_id: Mapping[str, int],
+        relation_to_id: Mapping[str, int],
+        schema: Schema | None,
+        report: dict[str, Any],
+    ) -> None:
+        """Make the three factories.
+
+        :param name: the name in results
+        :param splits: ``training``, ``validation`` and ``testing``, distinct triples; shape of each: (num_triples, 3)
+        :param entity_to_id: the ids of all entities, in their order
+        :param relation_to_id: the ids of all relations, in their order
+        :param schema: the schema, if there is one
+        :param report: what :func:`negsamp.datasets.report.describe` found, and where the data come from
+        """
+        factories = {
+            split: TriplesFactory(splits[split], entity_to_id=entity_to_id, relation_to_id=relation_to_id)
+            for split in SPLITS
+        }
+        super().__init__(**factories, metadata={"name": name})
+        self.name = name
+        self.schema = schema
+        self.report = report
+
+    @classmethod
+    def from_names(
+        cls,
+        name: str,
+        triples: Mapping[str, Sequence[Triple]],
+        *,
+        mapping: tuple[Mapping[str, int], Mapping[str, int]] | None = None,
+        metadata: Mapping[str, Mapping[str, Any]] | None = None,
+        source: str,
+        licence: str | None = None,
+        archive: str | None = None,
+        stray_files: Sequence[str] = (),
+        place: str = "triples",
+    ) -> SchemaDataset:
+        """Build a data set from triples of names.
+
+        :param name: the name in results
+        :param triples: ``training``, ``validation`` and ``testing``, repeats included
+        :param mapping: the ids of entities and of relations; None: the sorted names of all splits are numbered
+        :param metadata: what :func:`negsamp.datasets.folder.read_metadata` returns
+        :param source: provenance, for the report
+        :param licence: None: unknown
+        :param archive: the hash of the archive that the triples were read from
+        :param stray_files: files that were ignored, for the report
+        :param place: where the triples come from, for errors
+
+        :raises InputError: if a name has no id
+        """
+        entity_to_id, relation_to_id = mapping or _number_names(triples)
+        lines = {
+            split: _map_lines(triples[split], entity_to_id, relation_to_id, f"{place}/{file}")
+            for split, file in SPLITS.items()
+        }
+        splits = {split: distinct(rows) for split, rows in lines.items()}
+        schema = None
+        if metadata is not None and (metadata["entity_classes"] or metadata["domain_range"]):
+            schema = Schema.from_names(
+                **metadata,
+                entity_to_id=entity_to_id,
+                relation_to_id=relation_to_id,
+                mapped_triples=splits["training"],
+                place=f"{place}/metadata",
+            )
+        report = {
+            "dataset": name,
+            "source": source,
+            "licence": licence,
+            "archive": archive,
+            **describe(
+                lines,
+                schema,
+                num_entities=len(entity_to_id),
+                num_relations=len(relation_to_id),
+                stray_files=stray_files,
+            ),
+        }
+        return cls(
+            name=name,
+            splits=splits,
+            entity_to_id=entity_to_id,
+            relation_to_id=relation_to_id,
+            schema=schema,
+            report=report,
+        )
+
+    @classmethod
+    def from_folder(
+        cls, folder: Folder, name: str, *, source: str, licence: str | None = None, archive: str | None = None
+    ) -> SchemaDataset:
+        """Read a folder in the exchange format.
+
+        :param folder: a folder on disk, or one inside an archive
+        :param name: the name in results
+        :param source: provenance, for the report
+        :param licence: None: unknown
+        :param archive: the hash of the archive
+
+        :raises InputError: if the folder is not in the format
+        """
+        return cls.from_names(
+            name,
+            read_triples(folder),
+            mapping=read_mapping(folder),
+            metadata=read_metadata(folder),
+            source=source,
+            licence=licence,
+            archive=archive,
+            stray_files=stray_files(folder),
+            place=str(folder).rstrip("/"),
+        )
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the data set in the form that every later stage reads.
+
+        :param folder: gets ``dataset.safetensors``, ``labels.json`` (names in the order of their ids), ``report.json``
+        """
+        folder = Path(folder)
+        labels = {"entities": list(self.entity_to_id), "relations": list(self.relation_to_id)}
+        tensors = {split: getattr(self, split).mapped_triples for split in SPLITS}
+        rest = None
+        if self.schema is not None:
+            schema_tensors, rest = self.schema.to_tensors()
+            tensors.update({f"schema.{key}": tensor for key, tensor in schema_tensors.items()})
+        write_json(folder / _LABELS, labels)
+        write_json(folder / _REPORT, self.report)
+        save_tensors(folder / _TENSORS, tensors, {"name": self.name, "labels": digest(labels), "schema": rest})
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> SchemaDataset:
+        """Read what :meth:`save` wrote.
+
+        :raises InputError: if a file is missing or damaged, or they do not belong together
+        """
+        folder = Path(folder)
+        tensors, rest = load_tensors(folder / _TENSORS)
+        labels = read_json(folder / _LABELS)
+        if rest.get("labels") != digest(labels):
+            raise InputError(
+                f"{folder / _LABELS}: names other ids than {_TENSORS} beside it uses; rebuild the data set"
+            )
+        schema = None
+        if rest["schema"] is not None:
+            prefix = "schema."
+            schema_tensors = {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
+            schema = Schema.from_tensors(schema_tensors, rest["schema"])
+        return cls(
+            name=rest["name"],
+            splits=tensors,
+            entity_to_id=_number(labels["entities"]),
+            relation_to_id=_number(labels["relations"]),
+            schema=schema,
+            report=read_json(folder / _REPORT),
+        )
+
+
+def _number(names: Iterable[str]) -> dict[str, int]:
+    return {name: i for i, name in enumerate(names)}
+
+
+def _number_names(triples: Mapping[str, Sequence[Triple]]) -> tuple[dict[str, int], dict[str, int]]:
+    entities, relations = set(), set()
+    for rows in triples.values():
+        heads, names, tails = zip(*rows, strict=True)
+        entities.update(heads, tails)
+        relations.update(names)
+    return _number(sorted(entities)), _number(sorted(relations))
+
+
+def _map_lines(
+    rows: Sequence[Triple], entity_to_id: Mapping[str, int], relation_to_id: Mapping[str, int], place: str
+) -> LongTensor:
+    ids = np.empty((len(rows), 3), dtype=np.int64)
+    columns = zip(*rows, strict=True)
+    for i, (column, to_id) in enumerate(zip(columns, (entity_to_id, relation_to_id, entity_to_id), strict=True)):
+        # −1 where there is no id, so that the line can be named
+        ids[:, i] = np.fromiter((to_id.get(name, -1) for name in column), dtype=np.int64, count=len(rows))
+    unknown = np.argwhere(ids < 0)
+    if len(unknown):
+        line, column = unknown[0]
+        kind = "relation" if column == 1 else "entity"
+        raise InputError(
+            f"{place} line {line + 1}: the {kind} {rows[line][column]!r} is not in mapping/{kind}_to_id.json; add it "
+            "there, or delete mapping/"
+        )
+    return torch.from_numpy(ids)

@@ -1,0 +1,137 @@
+"""What a data set holds, and what is odd in it: reported, never repaired in silence."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from pykeen.typing import LongTensor
+from scipy import sparse
+
+from negsamp.schema import Schema
+from negsamp.triples import distinct
+
+__all__ = ["count_near_inverses", "describe"]
+
+#: relations are near inverses if each has more than this share of its pairs reversed in the other [akrami2020]_
+NEAR_INVERSE_SHARE = 0.8
+
+
+def describe(
+    lines: Mapping[str, LongTensor],
+    schema: Schema | None,
+    *,
+    num_entities: int,
+    num_relations: int,
+    stray_files: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Count a data set, and put into words what is odd in it.
+
+    :param lines: ``training``, ``validation`` and ``testing`` as they were given, repeats included; shape of each:
+        (num_lines, 3)
+    :param schema: the schema, if there is one
+    :param num_entities: the number of entities that have an id
+    :param num_relations: the number of relations that have an id
+    :param stray_files: files that were found but are not part of the format
+
+    :returns: the part of ``report.json`` that follows from the content
+    """
+    keys = {split: _keys(rows, num_entities, num_relations) for split, rows in lines.items()}
+    splits = {
+        split: {
+            "lines": len(rows),
+            "distinct": len(keys[split].unique()),
+            "unseen": _count_unseen(rows, lines["training"]),
+        }
+        for split, rows in lines.items()
+    }
+    pairs = [("training", "validation"), ("training", "testing"), ("validation", "testing")]
+    content: dict[str, Any] = {
+        "entities": num_entities,
+        "relations": num_relations,
+        "splits": splits,
+        "leaks": {f"{first}_{second}": int(torch.isin(keys[second], keys[first]).sum()) for first, second in pairs},
+        **_describe_schema(schema),
+    }
+    near_inverses = count_near_inverses(distinct(lines["training"]), num_entities, num_relations)
+    idle = num_entities - len(torch.cat([rows[:, [0, 2]] for rows in lines.values()]).unique())
+    return {**content, "notes": list(_notes(content, near_inverses, idle, stray_files))}
+
+
+def _keys(rows: LongTensor, num_entities: int, num_relations: int) -> LongTensor:
+    heads, relations, tails = rows.unbind(dim=-1)
+    return (heads * num_relations + relations) * num_entities + tails
+
+
+def _count_unseen(rows: LongTensor, training: LongTensor) -> int:
+    unseen_entities = torch.isin(rows[:, [0, 2]], training[:, [0, 2]], invert=True).any(dim=-1)
+    unseen_relations = torch.isin(rows[:, 1], training[:, 1], invert=True)
+    return int((unseen_entities | unseen_relations).sum())
+
+
+def _describe_schema(schema: Schema | None) -> dict[str, int]:
+    if schema is None:
+        names = ("classes", "typed_entities", "domains", "ranges", "domains_and_ranges", "superclass_pairs")
+        return dict.fromkeys(names, 0)
+    domains, ranges = schema.domains[0].unique(), schema.ranges[0].unique()
+    return {
+        "classes": len(schema.classes),
+        "typed_entities": len(schema.entity_classes[0].unique()),
+        "domains": len(domains),
+        "ranges": len(ranges),
+        "domains_and_ranges": int(torch.isin(domains, ranges).sum()),
+        "superclass_pairs": schema.superclasses.shape[1],
+    }
+
+
+def count_near_inverses(triples: LongTensor, num_entities: int, num_relations: int) -> int:
+    """Count the relations that another relation nearly reverses: test answers may stand in training, turned round.
+
+    :param triples: shape: (num_triples, 3), distinct
+    :param num_entities: the number of entities
+    :param num_relations: the number of relations
+
+    :returns: how many relations have such a partner; a symmetric relation is not its own partner
+
+    .. [akrami2020] Akrami et al., *Realistic Re-evaluation of Knowledge Graph Completion Methods*, SIGMOD 2020
+    """
+    heads, relations, tails = triples.T.numpy()
+    pairs = np.concatenate([heads * num_entities + tails, tails * num_entities + heads])
+    names, columns = np.unique(pairs, return_inverse=True)
+    ones = np.ones(len(triples), dtype=np.int64)
+    forward, backward = (
+        sparse.csr_array((ones, (relations, half)), shape=(num_relations, len(names))) for half in np.split(columns, 2)
+    )
+    shared = (forward @ backward.T).tocoo()
+    first, second = shared.coords
+    sizes = np.bincount(relations, minlength=num_relations)
+    larger = np.maximum(sizes[first], sizes[second])
+    near = (first != second) & (shared.data > NEAR_INVERSE_SHARE * larger)
+    return len(np.unique(first[near]))
+
+
+def _notes(content: Mapping[str, Any], near_inverses: int, idle: int, stray_files: Sequence[str]) -> Iterator[str]:
+    for split, counts in content["splits"].items():
+        if repeats := counts["lines"] - counts["distinct"]:
+            yield f"{repeats} duplicate lines in {split}"
+        if counts["unseen"]:
+            yield f"{counts['unseen']} lines of {split} hold an entity or a relation that is not in training"
+    for pair, leaked in content["leaks"].items():
+        if leaked:
+            earlier, later = pair.split("_")
+            yield f"{leaked} of {content['splits'][later]['lines']} lines of {later} also stand in {earlier}"
+    if near_inverses:
+        yield (
+            f"{near_inverses} of {content['relations']} relations have a near inverse in training (more than "
+            f"{NEAR_INVERSE_SHARE:.0%} of the pairs of both)"
+        )
+    if idle:
+        yield f"{idle} of {content['entities']} entities are in no triple"
+    if content["typed_entities"] and (untyped := content["entities"] - content["typed_entities"]):
+        yield f"{untyped} of {content['entities']} entities have no class"
+    if content["domains"] or content["ranges"]:
+        for side in ("domain", "range"):
+            if missing := content["relations"] - content[f"{side}s"]:
+                yield f"{missing} of {content['relations']} relations have no {side}"
+    if stray_files:
+        yield f"{len(stray_files)} files are not part of the format and were ignored: {', '.join(stray_files)}"

@@ -1,0 +1,199 @@
+"""Files: every write is atomic, every stored tensor is a safetensors file, every job has a log."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from negsamp.errors import InputError
+
+__all__ = [
+    "atomic_path",
+    "digest",
+    "file_hash",
+    "job_log",
+    "load_tensors",
+    "metadata_of",
+    "read_json",
+    "read_jsonl",
+    "save_tensors",
+    "stable_seed",
+    "write_json",
+    "write_jsonl",
+]
+
+logger = logging.getLogger(__name__)
+
+# one key only: safetensors writes several metadata keys in no fixed order, and equal content must give equal bytes
+_METADATA_KEY = "negsamp"
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a hidden sibling of a path to write to, renamed to the path on success and removed on failure.
+
+    :param path: the file to make; missing parent folders are created
+
+    :yields: the temporary path, with the same suffix
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Write JSON that is the same bytes for the same content."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read JSON.
+
+    :raises InputError: if the file is missing or is not JSON
+    """
+    return parse_json(_read_text(path), str(path))
+
+
+def parse_json(text: str, place: str) -> Any:
+    """Parse JSON text.
+
+    :param place: the file (and line) that the text came from, for the error
+
+    :raises InputError: if the text is not JSON
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{place}: not valid JSON ({error}); restore or delete the file") from error
+
+
+def write_jsonl(path: str | os.PathLike[str], records: Iterable[Any]) -> None:
+    """Write one JSON object a line."""
+    with atomic_path(path) as temporary:
+        lines = [json.dumps(record, sort_keys=True, allow_nan=False) + "\n" for record in records]
+        temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def read_jsonl(path: str | os.PathLike[str]) -> list[Any]:
+    """Read one JSON object a line.
+
+    :raises InputError: if the file is missing or a line is not JSON
+    """
+    lines = _read_text(path).split("\n")
+    return [parse_json(line, f"{path} line {number}") for number, line in enumerate(lines, start=1) if line]
+
+
+def _read_text(path: str | os.PathLike[str]) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+
+
+def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, torch.Tensor], metadata: Any) -> None:
+    """Write tensors and a JSON-able description of them to one safetensors file."""
+    with atomic_path(path) as temporary:
+        contiguous = {key: tensor.contiguous() for key, tensor in tensors.items()}
+        save_file(contiguous, temporary, metadata=metadata_of(metadata))
+
+
+def metadata_of(content: Any) -> dict[str, str]:
+    """Return the header of a safetensors file that describes it by JSON-able content."""
+    return {_METADATA_KEY: json.dumps(content, sort_keys=True)}
+
+
+def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], Any]:
+    """Read what :func:`save_tensors` wrote.
+
+    :returns: the tensors by name, and the description
+
+    :raises InputError: if the file is missing, damaged, or not one of ours
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read as safetensors ({error}); delete and rebuild it") from error
+    if _METADATA_KEY not in metadata:
+        raise InputError(f"{path}: not written by negsamp (no {_METADATA_KEY!r} in its header); rebuild it")
+    return tensors, parse_json(metadata[_METADATA_KEY], str(path))
+
+
+def file_hash(path: str | os.PathLike[str], algorithm: str) -> str:
+    """Hash a file.
+
+    :param algorithm: ``"sha256"``, or ``"git-blob-sha1"``: the SHA-1 of ``blob <size>``, a zero byte, and the content
+
+    :returns: the hash in hexadecimal
+
+    :raises ValueError: for any other algorithm
+    """
+    path = Path(path)
+    if algorithm == "sha256":
+        state = hashlib.sha256()
+    elif algorithm == "git-blob-sha1":
+        state = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    else:
+        raise ValueError(f"unknown hash {algorithm!r}: use sha256 or git-blob-sha1")
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            state.update(block)
+    return state.hexdigest()
+
+
+def digest(content: Any) -> str:
+    """Return a short name for JSON-able content: equal content, equal name."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def stable_seed(*parts: Any) -> int:
+    """Derive a seed from what it is for, the same on every machine and in any order of jobs.
+
+    :returns: an integer in [0, 2**32), the range that NumPy accepts too
+    """
+    return int(hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8], 16)
+
+
+@contextlib.contextmanager
+def job_log(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Send records, warnings and the traceback of a failure to a job's log file.
+
+    An :class:`negsamp.errors.InputError` is written as its one line, to the log and to the terminal, and ends the job.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    except InputError as error:
+        logger.error("%s", error)
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+    except BaseException:
+        logger.exception("the job failed")
+        raise
+    finally:
+        logging.captureWarnings(False)
+        root.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,75 @@
+"""PyKEEN's models by name: their regularizer, and how they are saved without pickle."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pykeen.models import ERModel, model_resolver
+from pykeen.regularizers import LpRegularizer, NoRegularizer
+from pykeen.triples import CoreTriplesFactory
+from safetensors.torch import load_model as load_weights
+from safetensors.torch import save_model as save_weights
+
+from negsamp.errors import InputError
+from negsamp.io import atomic_path, load_tensors, metadata_of
+
+__all__ = ["load_model", "save_model", "takes_regularizer", "with_l2"]
+
+
+def takes_regularizer(model: str) -> bool:
+    """Tell whether a model has an option ``regularizer``."""
+    return "regularizer" in inspect.signature(model_resolver.lookup(model)).parameters
+
+
+def with_l2(model: str, model_kwargs: Mapping[str, Any], l2_weight: float | None) -> dict[str, Any]:
+    """Return a model's options with L2 regularization of a given weight in place of PyKEEN's default for the model.
+
+    A model that takes no ``regularizer`` is made without any (QuatE has two of its own, which are switched off).
+
+    :param model: the name of a PyKEEN model
+    :param model_kwargs: its other options
+    :param l2_weight: the weight; None or 0: no regularization
+    """
+    parameters = inspect.signature(model_resolver.lookup(model)).parameters
+    if "regularizer" in parameters:
+        regularizer = LpRegularizer(weight=l2_weight, p=2.0) if l2_weight else NoRegularizer()
+        return {**model_kwargs, "regularizer": regularizer}
+    own = [name for name in parameters if name.endswith("_regularizer")]
+    return {**model_kwargs, **dict.fromkeys(own)}
+
+
+def save_model(path: str | os.PathLike[str], model: ERModel, settings: Mapping[str, Any]) -> None:
+    """Save a model to one safetensors file.
+
+    :param path: the file
+    :param model: the model
+    :param settings: ``model``, ``model_kwargs`` and ``l2_weight`` as the model was made by :func:`with_l2`, and
+        whatever else is worth telling, such as the ``triples_digest`` of its training triples
+    """
+    header = {**settings, "num_entities": model.num_entities, "num_relations": model.num_relations}
+    with atomic_path(path) as temporary:
+        save_weights(model.cpu(), str(temporary), metadata=metadata_of(header))
+
+
+def load_model(path: str | os.PathLike[str]) -> tuple[ERModel, dict[str, Any]]:
+    """Load what :func:`save_model` saved.
+
+    :returns: the model, on the CPU and in evaluation mode; and its settings
+
+    :raises InputError: if the file is damaged or holds no model
+    """
+    _, settings = load_tensors(path)
+    try:
+        factory = CoreTriplesFactory(
+            torch.empty(0, 3, dtype=torch.long), settings["num_entities"], settings["num_relations"]
+        )
+        kwargs = with_l2(settings["model"], settings["model_kwargs"], settings["l2_weight"])
+        model = model_resolver.make(settings["model"], triples_factory=factory, random_seed=0, **kwargs)
+        load_weights(model, str(path))
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: holds no model that can be rebuilt ({error}); train it again") from error
+    return model.eval(), settings

@@ -1,0 +1,34 @@
+"""Negative pools: which entities may stand in, for every query, as spans of one flat array."""
+
+from negsamp.pools.adversarial import adversarial_pools
+from negsamp.pools.corrupt import corrupt_pools
+from negsamp.pools.exclusions import Exclusions, KnownPositives
+from negsamp.pools.nearest_neighbor import nearest_neighbor_pools
+from negsamp.pools.relational import relational_pools
+from negsamp.pools.spans import LookUp, Pools
+from negsamp.pools.stage import Queries, Stage
+from negsamp.pools.statistics import pool_sizes, pool_statistics
+from negsamp.pools.storage import load_stage, save_stage
+from negsamp.pools.typed import typed_ancestor_pools, typed_pools
+from negsamp.pools.typed_by_class import typed_by_class_ancestor_pools, typed_by_class_pools
+
+__all__ = [
+    "Exclusions",
+    "KnownPositives",
+    "LookUp",
+    "Pools",
+    "Queries",
+    "Stage",
+    "adversarial_pools",
+    "corrupt_pools",
+    "load_stage",
+    "nearest_neighbor_pools",
+    "pool_sizes",
+    "pool_statistics",
+    "relational_pools",
+    "save_stage",
+    "typed_ancestor_pools",
+    "typed_by_class_ancestor_pools",
+    "typed_by_class_pools",
+    "typed_pools",
+]

@@ -1,0 +1,29 @@
+"""Pool: the entities that the anchor reaches by another relation."""
+
+import torch
+from pykeen.typing import BoolTensor
+
+from negsamp.pools.spans import LookUp, Pools
+from negsamp.triples import TripleSet
+
+__all__ = ["linked_by_one_relation", "relational_pools"]
+
+
+def relational_pools(triples: TripleSet) -> Pools:
+    """Collect the neighbours of each entity, one list a side [kotnis2017]_.
+
+    Once the known positives of a pair are excluded, the rest of the anchor's neighbours are exactly those that another
+    relation links to it, so that one list an entity serves all relations.
+    """
+    anchors, _, sides, entities = triples.completions()
+    return Pools.from_rows(LookUp.ANCHOR, triples, 2 * anchors + sides, entities, 2 * triples.num_entities)
+
+
+def linked_by_one_relation(triples: TripleSet) -> BoolTensor:
+    """Tell which completions have the only relation between their two entities: such neighbours are in no pool.
+
+    :returns: shape: (2 * num_triples,)
+    """
+    heads, _, tails = triples.triples.unbind(dim=-1)
+    _, inverse, counts = torch.unique(heads * triples.num_entities + tails, return_inverse=True, return_counts=True)
+    return (counts[inverse] == 1).repeat(2)

@@ -1,0 +1,43 @@
+"""From the files of the chain to what is published: read them, lay out tables, draw figures."""
+
+from negsamp.results.collect import (
+    average_seeds,
+    read_best,
+    read_finals,
+    read_histograms,
+    read_reports,
+    read_statistics,
+    read_timings,
+)
+from negsamp.results.figures import negatives_figure, pool_sizes_figure, write_figure
+from negsamp.results.tables import (
+    Table,
+    cost_table,
+    datasets_table,
+    link_prediction_table,
+    parameters_table,
+    pools_table,
+    slots_table,
+    write_table,
+)
+
+__all__ = [
+    "Table",
+    "average_seeds",
+    "cost_table",
+    "datasets_table",
+    "link_prediction_table",
+    "negatives_figure",
+    "parameters_table",
+    "pool_sizes_figure",
+    "pools_table",
+    "read_best",
+    "read_finals",
+    "read_histograms",
+    "read_reports",
+    "read_statistics",
+    "read_timings",
+    "slots_table",
+    "write_figure",
+    "write_table",
+]

@@ -1,0 +1,301 @@
+"""Read the files that the chain wrote into data frames, whatever order they are given in."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from negsamp.errors import InputError
+from negsamp.io import read_json
+
+__all__ = [
+    "METRICS",
+    "PARAMETERS",
+    "STUDY",
+    "Paths",
+    "average_seeds",
+    "read_best",
+    "read_finals",
+    "read_histograms",
+    "read_reports",
+    "read_statistics",
+    "read_timings",
+    "require",
+]
+
+Paths: TypeAlias = Iterable[str | os.PathLike[str]]
+Row: TypeAlias = dict[str, Any]
+
+#: what names a study
+STUDY = ["dataset", "model", "sampler", "negatives"]
+#: PyKEEN's names of the metrics in a record
+METRICS = [
+    "inverse_harmonic_mean_rank",
+    "hits_at_1",
+    "hits_at_3",
+    "hits_at_10",
+    "adjusted_arithmetic_mean_rank_index",
+]
+#: what a trial varies
+PARAMETERS = ["margin", "learning_rate", "l2_weight"]
+#: what a timing file counts; null where it was not measured
+COSTS = ["training_s", "evaluation_s", "peak_memory_mb"]
+
+SPLITS = ["training", "validation", "testing"]
+SPLIT_COUNTS = ["lines", "distinct", "unseen"]
+LEAKS = ["training_validation", "training_testing", "validation_testing"]
+SCHEMA_COUNTS = ["classes", "typed_entities", "domains", "ranges", "domains_and_ranges", "superclass_pairs"]
+#: pool sizes whose cumulative share the statistics give
+SIZES = ["0", "2", "10", "40", "100"]
+
+# the folders and the name of a timing file say what it timed; its content does not
+_TIMING_PATH = re.compile(
+    r"(?P<dataset>[^/]+)/(?P<model>[^/]+)/(?P<sampler>[^/]+)/(?P<negatives>\d+)/"
+    r"(?:seed-(?P<seed>\d+)|trials-[^/]+)\.timing\.json"
+)
+
+
+def read_reports(paths: Paths) -> pd.DataFrame:
+    """Read the reports of data sets.
+
+    :param paths: ``report.json`` files
+
+    :returns: one row a data set, its counts flattened (``training_lines``, ``leaks_training_testing``, …)
+
+    :raises InputError: if a file is missing or damaged, or two are of one data set
+    """
+    columns = [
+        *["dataset", "source", "licence", "archive", "entities", "relations"],
+        *[f"{split}_{count}" for split in SPLITS for count in SPLIT_COUNTS],
+        *[f"leaks_{leak}" for leak in LEAKS],
+        *SCHEMA_COUNTS,
+        "notes",
+    ]
+
+    def rows(report: Any, path: Path) -> Iterator[Row]:
+        yield {
+            **{column: report[column] for column in ["dataset", "source", "licence", "archive"]},
+            **{column: int(report[column]) for column in ["entities", "relations", *SCHEMA_COUNTS]},
+            **{f"{split}_{count}": int(report["splits"][split][count]) for split in SPLITS for count in SPLIT_COUNTS},
+            **{f"leaks_{leak}": int(report["leaks"][leak]) for leak in LEAKS},
+            "notes": list(report["notes"]),
+        }
+
+    return _read(paths, rows, columns, key=["dataset"], kind="a report of a data set")
+
+
+def read_statistics(paths: Paths) -> pd.DataFrame:
+    """Read the statistics of pools.
+
+    :param paths: ``{sampler}.statistics.json`` files
+
+    :returns: one row a data set, sampler and side (``both``, ``head``, ``tail``)
+
+    :raises InputError: if a file is missing or damaged, or two are of one data set and sampler
+    """
+
+    def rows(statistics: Any, path: Path) -> Iterator[Row]:
+        for side, values in {"both": statistics, **statistics["sides"]}.items():
+            yield {
+                "dataset": statistics["dataset"],
+                "sampler": statistics["sampler"],
+                "side": side,
+                "queries": int(values["queries"]),
+                "mean": _number(values["mean"]),
+                "median": _number(values["median"]),
+                **{f"share_at_most_{size}": _number(values["share_at_most"][size]) for size in SIZES},
+            }
+
+    key = ["dataset", "sampler", "side"]
+    columns = [*key, "queries", "mean", "median", *[f"share_at_most_{size}" for size in SIZES]]
+    return _read(paths, rows, columns, key, kind="statistics of pools")
+
+
+def read_histograms(paths: Paths) -> pd.DataFrame:
+    """Read the exact distributions of pool sizes.
+
+    :param paths: ``{sampler}.statistics.json`` files
+
+    :returns: one row a data set, sampler and size that occurs, with the count of queries whose pool has that size
+
+    :raises InputError: if a file is missing or damaged, or two are of one data set and sampler
+    """
+
+    def rows(statistics: Any, path: Path) -> Iterator[Row]:
+        histogram = statistics["histogram"]
+        for size, count in zip(histogram["sizes"], histogram["counts"], strict=True):
+            yield {
+                "dataset": statistics["dataset"],
+                "sampler": statistics["sampler"],
+                "size": int(size),
+                "count": int(count),
+            }
+
+    key = ["dataset", "sampler", "size"]
+    return _read(paths, rows, [*key, "count"], key, kind="statistics of pools")
+
+
+def read_best(paths: Paths) -> pd.DataFrame:
+    """Read the chosen trials of studies.
+
+    :param paths: ``best.json`` files
+
+    :returns: one row a study: the chosen trial's parameters and validation metrics, the numbers of trials and failures
+
+    :raises InputError: if a file is missing or damaged, or two are of one study
+    """
+
+    def rows(record: Any, path: Path) -> Iterator[Row]:
+        yield {
+            **_outcome(record),
+            "trial": None if record["trial"] is None else int(record["trial"]),
+            "trials": int(record["trials"]),
+            "failed": int(record["failed"]),
+        }
+
+    columns = [*STUDY, "state", "reason", *PARAMETERS, *METRICS, "trial", "trials", "failed"]
+    # a whole number stays one beside the blank of a study that chose nothing
+    return _read(paths, rows, columns, key=STUDY, kind="the best trial of a study").astype({"trial": "Int64"})
+
+
+def read_finals(paths: Paths) -> pd.DataFrame:
+    """Read the retrainings of chosen trials.
+
+    :param paths: ``seed-{seed}.json`` files
+
+    :returns: one row a study and seed: parameters, test metrics, and the slots by stage (a mapping; ``None`` where the
+        sampler does not count)
+
+    :raises InputError: if a file is missing or damaged, or two are of one study and seed
+    """
+
+    def rows(record: Any, path: Path) -> Iterator[Row]:
+        slots = record["slots"]
+        yield {
+            **_outcome(record),
+            "seed": int(record["seed"]),
+            "slots": None if slots is None else {stage: int(count) for stage, count in slots.items()},
+        }
+
+    columns = [*STUDY, "state", "reason", *PARAMETERS, *METRICS, "seed", "slots"]
+    return _read(paths, rows, columns, key=[*STUDY, "seed"], kind="a retraining of a study")
+
+
+def read_timings(paths: Paths) -> pd.DataFrame:
+    """Read what trials and retrainings cost.
+
+    :param paths: ``…/{dataset}/{model}/{sampler}/{negatives}/seed-{seed}.timing.json`` and ``trials-{chunk}.timing.json``
+        files
+
+    :returns: one row a run: the study, the stage (``final`` or ``trial``), the number (the seed or the trial), and the
+        costs
+
+    :raises InputError: if a file is missing or damaged, lies elsewhere, or two are of one run
+    """
+
+    def rows(timing: Any, path: Path) -> Iterator[Row]:
+        place = _TIMING_PATH.search(path.as_posix())
+        if place is None:
+            raise InputError(
+                f"{path}: the path does not say which run was timed; expected "
+                "{dataset}/{model}/{sampler}/{negatives}/seed-{seed}.timing.json or trials-{chunk}.timing.json"
+            )
+        study = {**place.groupdict(), "negatives": int(place["negatives"])}
+        seed = study.pop("seed")
+        runs = timing["trials"] if seed is None else [{**timing, "seed": seed}]
+        stage, number = ("trial", "trial") if seed is None else ("final", "seed")
+        for run in runs:
+            yield {
+                **study,
+                "stage": stage,
+                "number": int(run[number]),
+                **{cost: _number(run[cost]) for cost in COSTS},
+            }
+
+    key = [*STUDY, "stage", "number"]
+    return _read(paths, rows, [*key, *COSTS], key, kind="a timing")
+
+
+def average_seeds(finals: pd.DataFrame) -> pd.DataFrame:
+    """Average the retrainings that finished over the seeds.
+
+    :param finals: what :func:`read_finals` returns
+
+    :returns: one row a study: the numbers of retrainings (``seeds``) and of failed ones (``seeds_failed``), and of each
+        metric the mean and the sample standard deviation (``{metric}_mean``, ``{metric}_std``; blank where no or only
+        one retraining finished)
+    """
+    groups = finals.assign(seeds_failed=finals["state"] != "complete").groupby(STUDY)
+    metrics = groups[METRICS].agg(["mean", "std"])
+    metrics.columns = pd.Index([f"{metric}_{moment}" for metric, moment in metrics.columns])
+    counts = groups["seeds_failed"].agg(seeds="size", seeds_failed="sum")
+    return counts.join(metrics).reset_index()
+
+
+def require(frame: pd.DataFrame, columns: Sequence[str], keys: Sequence[tuple[Any, ...]], kind: str) -> pd.DataFrame:
+    """Take the rows that are wanted, in the order wanted.
+
+    :param columns: the columns that name a row
+    :param keys: the values of these columns, one tuple a wanted row
+    :param kind: what a row is, for the error
+
+    :raises InputError: if no file brought a wanted row
+    """
+    positions = {key: row for row, key in enumerate(frame[[*columns]].itertuples(index=False, name=None))}
+    for key in keys:
+        if key not in positions:
+            name = ", ".join(f"{column} {value}" for column, value in zip(columns, key, strict=True))
+            raise InputError(f"{kind} ({name}) is in none of the files given; run its job, or take it off the list")
+    return frame.iloc[[positions[key] for key in keys]].reset_index(drop=True)
+
+
+def _read(
+    paths: Paths, rows: Callable[[Any, Path], Iterator[Row]], columns: list[str], key: list[str], kind: str
+) -> pd.DataFrame:
+    """Read files to rows and sort these by their key, which no two may share."""
+    collected: list[Row] = []
+    sources: dict[tuple[Any, ...], Path] = {}
+    for path in map(Path, paths):
+        content = read_json(path)
+        try:
+            found = list(rows(content, path))
+        except InputError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise InputError(f"{path}: not {kind} ({reason}); delete it and run its job again") from error
+        for row in found:
+            name = tuple(row[column] for column in key)
+            if name in sources:
+                raise InputError(f"{path}: the same run as {sources[name]} {name}; give only one of them")
+            sources[name] = path
+        collected += found
+    collected.sort(key=lambda row: tuple(row[column] for column in key))
+    return pd.DataFrame(collected, columns=columns)
+
+
+def _outcome(record: Any) -> Row:
+    """Flatten what best trials and retrainings share."""
+    parameters = record["parameters"] or dict.fromkeys(PARAMETERS)
+    metrics = record["metrics"] or dict.fromkeys(METRICS)
+    return {
+        "dataset": record["dataset"],
+        "model": record["model"],
+        "sampler": record["sampler"],
+        "negatives": int(record["negatives"]),
+        "state": record["state"],
+        "reason": record["reason"],
+        **{name: _number(parameters[name]) for name in PARAMETERS},
+        **{name: _number(metrics[name]) for name in METRICS},
+    }
+
+
+def _number(value: Any) -> float:
+    """Return a float, not a number where the file says null."""
+    return math.nan if value is None else float(value)

@@ -1,0 +1,218 @@
+"""What is known of a graph beside its triples: classes of entities, domains and ranges of relations, a hierarchy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from pykeen.typing import LongTensor
+from scipy import sparse
+
+from negsamp.errors import InputError
+from negsamp.triples import triples_digest
+
+if TYPE_CHECKING:
+    from pykeen.triples import TriplesFactory
+
+__all__ = ["Schema"]
+
+#: how the exchange format writes a missing domain or range
+MISSING = "None"
+
+
+@dataclass(frozen=True, eq=False)
+class Schema:
+    """Classes, domains and ranges by id, bound to the ids of one set of training triples.
+
+    Each of the four relations below is kept as pairs of ids, shape ``(2, num_pairs)``, distinct and in order.
+    """
+
+    num_entities: int
+    num_relations: int
+    #: class names; a class id is a position here
+    classes: tuple[str, ...]
+    #: entity and class
+    entity_classes: LongTensor
+    #: relation and class its heads belong to
+    domains: LongTensor
+    #: relation and class its tails belong to
+    ranges: LongTensor
+    #: class and superclass
+    superclasses: LongTensor
+    #: :func:`negsamp.triples.triples_digest` of the training triples whose ids are used
+    triples_digest: str
+
+    @classmethod
+    def from_names(
+        cls,
+        *,
+        entity_classes: Mapping[str, Sequence[str]],
+        domain_range: Mapping[str, Mapping[str, str | Sequence[str]]],
+        subclass_of: Mapping[str, Sequence[str]],
+        entity_to_id: Mapping[str, int],
+        relation_to_id: Mapping[str, int],
+        mapped_triples: LongTensor,
+        place: str = "schema",
+    ) -> Schema:
+        """Build a schema from names, as the exchange format gives them.
+
+        :param entity_classes: entity → classes
+        :param domain_range: relation → ``{"domain": class, "range": class}``; ``"None"`` or nothing marks a missing
+            one, a list of classes means their union
+        :param subclass_of: class → superclasses
+        :param entity_to_id: the ids of all entities
+        :param relation_to_id: the ids of all relations
+        :param mapped_triples: shape: (num_triples, 3), the training triples that use these ids
+        :param place: where the names come from, for errors
+
+        :raises InputError: if an entity or a relation has no id
+        """
+        typed = [(entity, name) for entity, names in entity_classes.items() for name in names]
+        sides = {
+            side: [
+                (relation, name)
+                for relation, entry in domain_range.items()
+                for name in _as_list(entry.get(side) or MISSING)
+                if name != MISSING
+            ]
+            for side in ("domain", "range")
+        }
+        sub = [(name, parent) for name, parents in subclass_of.items() for parent in parents]
+        names = {name for pairs in (typed, *sides.values()) for _, name in pairs}
+        classes = tuple(sorted(names.union(*sub) if sub else names))
+        class_to_id = {name: i for i, name in enumerate(classes)}
+
+        def ids(pairs: Iterable[tuple[str, str]], first: Mapping[str, int], file: str) -> LongTensor:
+            try:
+                rows = sorted({(first[a], class_to_id[b]) for a, b in pairs})
+            except KeyError as error:
+                raise InputError(
+                    f"{place}/{file}: {error.args[0]!r} is in no triple and in no mapping; remove or rename it"
+                ) from error
+            return torch.as_tensor(rows, dtype=torch.long).reshape(-1, 2).T.contiguous()
+
+        return cls(
+            num_entities=len(entity_to_id),
+            num_relations=len(relation_to_id),
+            classes=classes,
+            entity_classes=ids(typed, entity_to_id, "entity_classes.json"),
+            domains=ids(sides["domain"], relation_to_id, "relation_domain_range.json"),
+            ranges=ids(sides["range"], relation_to_id, "relation_domain_range.json"),
+            superclasses=ids(sub, class_to_id, "subclass_of.json"),
+            triples_digest=triples_digest(mapped_triples),
+        )
+
+    @classmethod
+    def from_folder(cls, path: str | os.PathLike[str], triples_factory: TriplesFactory) -> Schema:
+        """Read the ``metadata/`` of a data-set folder with the ids of a triples factory.
+
+        :param path: the folder, in the exchange format
+        :param triples_factory: the *training* triples; its labels give the ids
+
+        :raises InputError: if there is no metadata, or it names what the factory does not know
+        """
+        from negsamp.datasets.folder import read_metadata
+
+        metadata = read_metadata(Path(path))
+        if metadata is None:
+            raise InputError(f"{path}: no metadata/ folder; samplers that need a schema cannot be used on this graph")
+        return cls.from_names(
+            **metadata,
+            entity_to_id=triples_factory.entity_to_id,
+            relation_to_id=triples_factory.relation_to_id,
+            mapped_triples=triples_factory.mapped_triples,
+            place=f"{path}/metadata",
+        )
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether any entity has a class."""
+        return self.entity_classes.shape[1] > 0
+
+    @property
+    def has_domains_and_ranges(self) -> bool:
+        """Whether any relation has a domain, and any a range."""
+        return self.domains.shape[1] > 0 and self.ranges.shape[1] > 0
+
+    def check(self, mapped_triples: LongTensor, num_entities: int, num_relations: int) -> None:
+        """Refuse other triples than the schema was built for: ids that differ would give wrong pools silently.
+
+        :param mapped_triples: shape: (num_triples, 3), the training triples without artificial inverses
+
+        :raises ValueError: if the counts or the digests differ
+        """
+        own = (self.num_entities, self.num_relations, self.triples_digest)
+        given = (num_entities, num_relations, triples_digest(mapped_triples))
+        if own != given:
+            raise ValueError(
+                "the schema belongs to other triples: it has {} entities, {} relations, digest {}, "
+                "the sampler {}, {}, {}; build it with Schema.from_folder(path, training)".format(*own, *given)
+            )
+
+    def membership(self) -> sparse.csr_array:
+        """Return which entity has which class, as listed; shape: (num_entities, num_classes), boolean."""
+        return _incidence(self.entity_classes, (self.num_entities, len(self.classes)))
+
+    def ancestors(self, distance: int | None = None) -> sparse.csr_array:
+        """Return which class has which ancestor, itself included; shape: (num_classes, num_classes), boolean.
+
+        :param distance: how many steps up at most; None: all of them. A cycle ends where it closes.
+        """
+        count = len(self.classes)
+        reached = sparse.eye_array(count, dtype=bool, format="csr")
+        step = (reached + _incidence(self.superclasses, (count, count))).astype(bool)
+        for _ in range(count if distance is None else distance):
+            further = (reached.astype(np.int32) @ step.astype(np.int32)).astype(bool)
+            if further.nnz == reached.nnz:
+                break
+            reached = further
+        return reached
+
+    def height(self) -> int:
+        """Return the largest number of steps in which a class of a domain, a range or an entity gains ancestors."""
+        steps = 0
+        while self.ancestors(steps + 1).nnz > self.ancestors(steps).nnz:
+            steps += 1
+        return steps
+
+    def members(self) -> sparse.csr_array:
+        """Return which class has which member, those of its descendants included.
+
+        :returns: shape: (num_classes, num_entities), boolean
+        """
+        listed = self.membership().astype(np.int32)
+        return (listed @ self.ancestors().astype(np.int32)).astype(bool).T.tocsr()
+
+    def relation_classes(self) -> sparse.csr_array:
+        """Return the classes of each relation and side; row 2r: the domain of r, row 2r + 1: its range.
+
+        :returns: shape: (2 * num_relations, num_classes), boolean
+        """
+        rows = torch.cat([2 * self.domains[0], 2 * self.ranges[0] + 1])
+        columns = torch.cat([self.domains[1], self.ranges[1]])
+        return _incidence(torch.stack([rows, columns]), (2 * self.num_relations, len(self.classes)))
+
+    def to_tensors(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Return what is stored: tensors, and a JSON-able description of the rest."""
+        tensors = {name: getattr(self, name) for name in ("entity_classes", "domains", "ranges", "superclasses")}
+        rest = {name: getattr(self, name) for name in ("num_entities", "num_relations", "classes", "triples_digest")}
+        return tensors, rest
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, torch.Tensor], rest: Mapping[str, Any]) -> Schema:
+        """Undo :meth:`to_tensors`."""
+        return cls(**tensors, **{**rest, "classes": tuple(rest["classes"])})
+
+
+def _as_list(value: str | Sequence[str]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _incidence(pairs: LongTensor, shape: tuple[int, int]) -> sparse.csr_array:
+    rows, columns = pairs.numpy()
+    return sparse.csr_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=shape)
