@@ -162,9 +162,7 @@ def predicted_vectors(
 
 
 @torch.inference_mode()
-def best_scored(
-    model: ERModel, anchors: LongTensor, relations: LongTensor, sides: LongTensor, k: int
-) -> LongTensor:
+def best_scored(model: ERModel, anchors: LongTensor, relations: LongTensor, sides: LongTensor, k: int) -> LongTensor:
     """Return the k best-scored completions of each pair; ties: the lower id first.
 
     :param model: the model

@@ -99,11 +99,10 @@ class SchemaDataset(EagerDataset):
         :raises InputError: if a name has no id
         """
         entity_to_id, relation_to_id = mapping or _number_names(triples)
-        lines = {
-            split: _map_lines(triples[split], entity_to_id, relation_to_id, f"{place}/{file}")
+        splits = {
+            split: distinct(_map_lines(triples[split], entity_to_id, relation_to_id, f"{place}/{file}"))
             for split, file in SPLITS.items()
         }
-        splits = {split: distinct(rows) for split, rows in lines.items()}
         schema = None
         if metadata is not None and (metadata["entity_classes"] or metadata["domain_range"]):
             schema = Schema.from_names(
@@ -119,7 +118,8 @@ class SchemaDataset(EagerDataset):
             "licence": licence,
             "archive": archive,
             **describe(
-                lines,
+                splits,
+                {split: len(rows) for split, rows in triples.items()},
                 schema,
                 num_entities=len(entity_to_id),
                 num_relations=len(relation_to_id),
@@ -210,7 +210,8 @@ def _number(names: Iterable[str]) -> dict[str, int]:
 
 
 def _number_names(triples: Mapping[str, Sequence[Triple]]) -> tuple[dict[str, int], dict[str, int]]:
-    entities, relations = set(), set()
+    entities: set[str] = set()
+    relations: set[str] = set()
     for rows in triples.values():
         heads, names, tails = zip(*rows, strict=True)
         entities.update(heads, tails)

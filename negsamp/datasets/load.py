@@ -4,10 +4,11 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pooch
 from pykeen.datasets import dataset_resolver
+from pykeen.datasets.base import PathDataset
 
 from negsamp.datasets.dataset import SchemaDataset
 from negsamp.datasets.download import find_in_mirror, obtain_archive, verify
@@ -110,12 +111,12 @@ def _folder_dataset(path: Path) -> SchemaDataset:
 
 
 def _bundled_dataset(name: str) -> SchemaDataset:
-    bundled = dataset_resolver.make(name)
+    bundled = cast(PathDataset, dataset_resolver.make(name))
     folder = Path(bundled.training_path).parent
     return SchemaDataset.from_names(
         name,
         read_triples(folder),
-        mapping=(bundled.training.entity_to_id, bundled.training.relation_to_id),
+        mapping=(bundled.entity_to_id, bundled.relation_to_id),
         source=f"{type(bundled).__name__}, as PyKEEN brings it along",
         place=name,
     )

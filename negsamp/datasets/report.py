@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from pykeen.typing import LongTensor
+from pykeen.typing import BoolTensor, LongTensor
 from scipy import sparse
 
 from negsamp.schema import Schema
-from negsamp.triples import distinct
+from negsamp.triples import find
 
 __all__ = ["count_near_inverses", "describe"]
 
@@ -18,7 +18,8 @@ NEAR_INVERSE_SHARE = 0.8
 
 
 def describe(
-    lines: Mapping[str, LongTensor],
+    splits: Mapping[str, LongTensor],
+    lines: Mapping[str, int],
     schema: Schema | None,
     *,
     num_entities: int,
@@ -27,8 +28,11 @@ def describe(
 ) -> dict[str, Any]:
     """Count a data set, and put into words what is odd in it.
 
-    :param lines: ``training``, ``validation`` and ``testing`` as they were given, repeats included; shape of each:
-        (num_lines, 3)
+    Unseen names and leaks are counted over distinct triples, since these are what an evaluation ranks.
+
+    :param splits: ``training``, ``validation`` and ``testing``; shape of each: (num_triples, 3), distinct, in
+        lexicographic order
+    :param lines: how many lines each split was given as, repeats included
     :param schema: the schema, if there is one
     :param num_entities: the number of entities that have an id
     :param num_relations: the number of relations that have an id
@@ -36,26 +40,28 @@ def describe(
 
     :returns: the part of ``report.json`` that follows from the content
     """
-    keys = {split: _keys(rows, num_entities, num_relations) for split, rows in lines.items()}
-    splits = {
-        split: {
-            "lines": len(rows),
-            "distinct": len(keys[split].unique()),
-            "unseen": _count_unseen(rows, lines["training"]),
-        }
-        for split, rows in lines.items()
-    }
+    training = splits["training"]
+    entity_seen = _mark(training[:, [0, 2]], num_entities)
+    relation_seen = _mark(training[:, 1], num_relations)
+    keys = {split: _keys(rows, num_entities, num_relations) for split, rows in splits.items()}
     pairs = [("training", "validation"), ("training", "testing"), ("validation", "testing")]
     content: dict[str, Any] = {
         "entities": num_entities,
         "relations": num_relations,
-        "splits": splits,
-        "leaks": {f"{first}_{second}": int(torch.isin(keys[second], keys[first]).sum()) for first, second in pairs},
+        "splits": {
+            split: {
+                "lines": lines[split],
+                "distinct": len(rows),
+                "unseen": int((~(entity_seen[rows[:, [0, 2]]].all(dim=-1) & relation_seen[rows[:, 1]])).sum()),
+            }
+            for split, rows in splits.items()
+        },
+        "leaks": {f"{first}_{second}": int((find(keys[first], keys[second]) >= 0).sum()) for first, second in pairs},
         **_describe_schema(schema),
     }
-    near_inverses = count_near_inverses(distinct(lines["training"]), num_entities, num_relations)
-    idle = num_entities - len(torch.cat([rows[:, [0, 2]] for rows in lines.values()]).unique())
-    return {**content, "notes": list(_notes(content, near_inverses, idle, stray_files))}
+    entity_used = _mark(torch.cat(list(splits.values()))[:, [0, 2]], num_entities)
+    near_inverses = count_near_inverses(training, num_entities, num_relations)
+    return {**content, "notes": list(_notes(content, near_inverses, int((~entity_used).sum()), stray_files))}
 
 
 def _keys(rows: LongTensor, num_entities: int, num_relations: int) -> LongTensor:
@@ -63,23 +69,26 @@ def _keys(rows: LongTensor, num_entities: int, num_relations: int) -> LongTensor
     return (heads * num_relations + relations) * num_entities + tails
 
 
-def _count_unseen(rows: LongTensor, training: LongTensor) -> int:
-    unseen_entities = torch.isin(rows[:, [0, 2]], training[:, [0, 2]], invert=True).any(dim=-1)
-    unseen_relations = torch.isin(rows[:, 1], training[:, 1], invert=True)
-    return int((unseen_entities | unseen_relations).sum())
+def _mark(ids: LongTensor, count: int) -> BoolTensor:
+    """Tell which of 0 to count − 1 are among the ids; shape: (count,)."""
+    marks = torch.zeros(count, dtype=torch.bool)
+    marks[ids] = True
+    return marks
 
 
 def _describe_schema(schema: Schema | None) -> dict[str, int]:
     if schema is None:
         names = ("classes", "typed_entities", "domains", "ranges", "domains_and_ranges", "superclass_pairs")
         return dict.fromkeys(names, 0)
-    domains, ranges = schema.domains[0].unique(), schema.ranges[0].unique()
+    has_class = _mark(schema.entity_classes[0], schema.num_entities)
+    has_domain = _mark(schema.domains[0], schema.num_relations)
+    has_range = _mark(schema.ranges[0], schema.num_relations)
     return {
         "classes": len(schema.classes),
-        "typed_entities": len(schema.entity_classes[0].unique()),
-        "domains": len(domains),
-        "ranges": len(ranges),
-        "domains_and_ranges": int(torch.isin(domains, ranges).sum()),
+        "typed_entities": int(has_class.sum()),
+        "domains": int(has_domain.sum()),
+        "ranges": int(has_range.sum()),
+        "domains_and_ranges": int((has_domain & has_range).sum()),
         "superclass_pairs": schema.superclasses.shape[1],
     }
 
@@ -115,11 +124,11 @@ def _notes(content: Mapping[str, Any], near_inverses: int, idle: int, stray_file
         if repeats := counts["lines"] - counts["distinct"]:
             yield f"{repeats} duplicate lines in {split}"
         if counts["unseen"]:
-            yield f"{counts['unseen']} lines of {split} hold an entity or a relation that is not in training"
+            yield f"{counts['unseen']} triples of {split} hold an entity or a relation that is not in training"
     for pair, leaked in content["leaks"].items():
         if leaked:
             earlier, later = pair.split("_")
-            yield f"{leaked} of {content['splits'][later]['lines']} lines of {later} also stand in {earlier}"
+            yield f"{leaked} of {content['splits'][later]['distinct']} triples of {later} also stand in {earlier}"
     if near_inverses:
         yield (
             f"{near_inverses} of {content['relations']} relations have a near inverse in training (more than "

@@ -67,7 +67,7 @@ def generate(
     entity_names = _names("entity", num_entities, 4)
     relation_names = _names("relation", num_relations, 2)
     class_names = ["_".join(["class_0", *map(str, path)]) for path in tree]
-    parents = {path: name for path, name in zip(tree, class_names, strict=True)}
+    name_of = dict(zip(tree, class_names, strict=True))
     return SchemaDataset.from_names(
         SYNTHETIC,
         {
@@ -83,7 +83,7 @@ def generate(
                 name: {"domain": class_names[domain], "range": class_names[range_]}
                 for name, domain, range_ in zip(relation_names, domains.tolist(), ranges.tolist(), strict=True)
             },
-            "subclass_of": {parents[path]: [parents[path[:-1]]] for path in tree if path},
+            "subclass_of": {name_of[path]: [name_of[path[:-1]]] for path in tree if path},
         },
         source=(
             f"made by negsamp.datasets.generate(num_entities={num_entities}, num_relations={num_relations}, "

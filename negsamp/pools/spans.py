@@ -79,9 +79,7 @@ class Pools:
         return cls(look_up, triples.num_entities, triples.num_relations, members, offsets, **kwargs)
 
     @classmethod
-    def from_sparse(
-        cls, look_up: LookUp, triples: TripleSet, matrix: sparse.csr_array, **kwargs: LongTensor
-    ) -> Pools:
+    def from_sparse(cls, look_up: LookUp, triples: TripleSet, matrix: sparse.csr_array, **kwargs: LongTensor) -> Pools:
         """Collect the pools from a boolean matrix, shape: (num_rows, num_entities); ``kwargs`` as above."""
         matrix.sort_indices()
         offsets = torch.as_tensor(matrix.indptr, dtype=torch.long)

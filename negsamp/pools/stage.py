@@ -106,4 +106,3 @@ class Stage:
         shift = bisect(answers.ranks, first, first + answers.excluded[slots], ranks) - first
         positions = answers.starts[slots] + ranks + shift
         return positions if self.pools.members is None else self.pools.members[positions]
-

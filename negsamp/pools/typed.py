@@ -17,9 +17,7 @@ def typed_pools(triples: TripleSet, schema: Schema) -> Pools:
 
     Several classes mean their union; members of a class include those of its descendants.
     """
-    return Pools.from_sparse(
-        LookUp.RELATION, triples, boolean_product(schema.relation_classes(), schema.members())
-    )
+    return Pools.from_sparse(LookUp.RELATION, triples, boolean_product(schema.relation_classes(), schema.members()))
 
 
 def typed_ancestor_pools(triples: TripleSet, schema: Schema) -> Iterator[Pools]:

@@ -190,8 +190,8 @@ def read_finals(paths: Paths) -> pd.DataFrame:
 def read_timings(paths: Paths) -> pd.DataFrame:
     """Read what trials and retrainings cost.
 
-    :param paths: ``…/{dataset}/{model}/{sampler}/{negatives}/seed-{seed}.timing.json`` and ``trials-{chunk}.timing.json``
-        files
+    :param paths: ``seed-{seed}.timing.json`` and ``trials-{chunk}.timing.json`` files, in their folders
+        ``{dataset}/{model}/{sampler}/{negatives}/``
 
     :returns: one row a run: the study, the stage (``final`` or ``trial``), the number (the seed or the trial), and the
         costs
@@ -227,15 +227,15 @@ def average_seeds(finals: pd.DataFrame) -> pd.DataFrame:
 
     :param finals: what :func:`read_finals` returns
 
-    :returns: one row a study: the numbers of retrainings (``seeds``) and of failed ones (``seeds_failed``), and of each
-        metric the mean and the sample standard deviation (``{metric}_mean``, ``{metric}_std``; blank where no or only
-        one retraining finished)
+    :returns: one row a study: its state (``failed`` where no retraining finished), the numbers of retrainings
+        (``seeds``) and of failed ones (``seeds_failed``), and of each metric the mean and the sample standard deviation
+        (``{metric}_mean``, ``{metric}_std``; blank where no or only one retraining finished)
     """
     groups = finals.assign(seeds_failed=finals["state"] != "complete").groupby(STUDY)
-    metrics = groups[METRICS].agg(["mean", "std"])
-    metrics.columns = pd.Index([f"{metric}_{moment}" for metric, moment in metrics.columns])
-    counts = groups["seeds_failed"].agg(seeds="size", seeds_failed="sum")
-    return counts.join(metrics).reset_index()
+    counts = groups["seeds_failed"].agg(seeds="size", seeds_failed="sum", state="all")
+    counts["state"] = ["failed" if failed else "complete" for failed in counts["state"]]
+    means, deviations = groups[METRICS].mean().add_suffix("_mean"), groups[METRICS].std().add_suffix("_std")
+    return pd.concat([counts, means, deviations], axis="columns").reset_index()
 
 
 def require(frame: pd.DataFrame, columns: Sequence[str], keys: Sequence[tuple[Any, ...]], kind: str) -> pd.DataFrame:

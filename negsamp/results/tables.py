@@ -16,6 +16,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from negsamp.io import atomic_path
@@ -70,6 +71,7 @@ SAMPLER_LABELS = {
 _RANKING = {"inverse_harmonic_mean_rank": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
 
 _NOTHING = "—"
+_COMPLETE = "complete"
 _FAILED = "failed"
 _NOT_APPLICABLE = "not applicable"
 
@@ -95,6 +97,8 @@ _LATEX = str.maketrans(
         "…": r"\ldots{}",
     }
 )
+# all but ASCII and the accented letters that need no other font encoding than LaTeX's first
+_REFUSED = re.compile("[^ -~À-ÏÑ-ÖØ-Ýß-ïñ-öø-ýÿ]")
 
 
 @dataclass(frozen=True)
@@ -123,25 +127,24 @@ class Table:
     def to_latex(self) -> str:
         r"""Return a ``table`` environment, or a ``longtable`` where the rows do not fit on a page."""
         alignment = "l" * self.text_columns + "r" * (self.display.shape[1] - self.text_columns)
-        small = [
-            {"selector": "footnotesize", "props": ":;"},
-            {"selector": "setlength", "props": r":{\tabcolsep}{4pt};"},
-        ]
         long = len(self.display) > _PAGE_ROWS
-        latex: str = (
-            self._cells(latex_escape, r"\textbf{{{}}}")
-            .style.hide(axis="index")
-            .set_table_styles([] if long else small)
-            .to_latex(
-                column_format=alignment,
-                hrules=True,
-                multicol_align="c",
-                caption=(latex_escape(self.caption), latex_escape(self.title)),
-                label="tab:" + re.sub(r"[^A-Za-z0-9]+", "-", self.label),
-                environment="longtable" if long else None,
-                position=None if long else "htbp",
-                position_float=None if long else "centering",
+        styler = self._cells(latex_escape, r"\textbf{{{}}}").style.hide(axis="index")
+        if not long:
+            styler.set_table_styles(
+                [
+                    {"selector": "footnotesize", "props": ":;"},
+                    {"selector": "setlength", "props": r":{\tabcolsep}{4pt};"},
+                ]
             )
+        latex = styler.to_latex(
+            column_format=alignment,
+            hrules=True,
+            multicol_align="c",
+            caption=(latex_escape(self.caption), latex_escape(self.title)),
+            label="tab:" + re.sub(r"[^A-Za-z0-9]+", "-", self.label),
+            environment="longtable" if long else None,
+            position=None if long else "htbp",
+            position_float=None if long else "centering",
         )
         # a longtable takes no commands inside, so a group around it makes it small
         return f"\\begingroup\n\\footnotesize\n{latex}\\endgroup\n" if long else latex
@@ -189,9 +192,8 @@ def sampler_label(sampler: str) -> str:
 
 
 def latex_escape(text: str) -> str:
-    """Make LaTeX print a text as it stands; a letter far from Latin, which pdflatex refuses, becomes a question mark."""
-    escaped = " ".join(text.split()).translate(_LATEX)
-    return "".join(letter if ord(letter) < 0x180 else "?" for letter in escaped)
+    """Make LaTeX print a text as it stands; a letter that pdflatex may refuse becomes a question mark."""
+    return _REFUSED.sub("?", " ".join(text.split()).translate(_LATEX))
 
 
 def datasets_table(reports: Paths, *, datasets: Sequence[str]) -> Table:
@@ -247,33 +249,31 @@ def pools_table(
     :raises InputError: if statistics are missing or damaged
     """
     excluded = set(map(tuple, not_applicable))
-    sides = ["both", "head", "tail"]
     keys = [
         (dataset, sampler, side)
         for dataset in datasets
         for sampler in samplers
-        for side in ([None] if (dataset, sampler) in excluded else sides)
+        for side in ([None] if (dataset, sampler) in excluded else ["both", "head", "tail"])
     ]
     columns = ["dataset", "sampler", "side"]
-    frame = _fill(read_statistics(statistics), columns, keys, "the statistics of pools").astype({"queries": "Int64"})
+    found = _rows(read_statistics(statistics), columns, keys, "the statistics of pools")
     shares = {f"share_at_most_{size}": "% no pool" if size == "0" else f"% size ≤ {size}" for size in SIZES}
     rows = []
-    for row in frame.to_dict("records"):
+    for row in found:
         names = [row["dataset"], sampler_label(row["sampler"])]
-        if row["state"] == _NOT_APPLICABLE:
-            rows.append([*names, _NOTHING, _NOT_APPLICABLE, *[_NOTHING] * (2 + len(shares))])
-            continue
-        sizes = [_number(row["mean"], ",.1f"), _number(row["median"], ",.1f")]
-        percents = [_number(100 * row[share], ".1f") for share in shares]
-        rows.append([*names, row["side"], f"{row['queries']:,}", *sizes, *percents])
+        if row["state"] == _COMPLETE:
+            sizes = [_number(row["mean"], ",.1f"), _number(row["median"], ",.1f")]
+            percents = [_number(100 * row[share], ".1f") for share in shares]
+            rows.append([*names, row["side"], _count(row["queries"]), *sizes, *percents])
+        else:
+            rows.append([*names, _NOTHING, *_told(row, 3 + len(shares))])
+    header = ["data set", "sampler", "side", "queries", "mean size", "median size", *shares.values()]
     return Table(
-        raw=frame,
-        display=pd.DataFrame(
-            rows, columns=["data set", "sampler", "side", "queries", "mean size", "median size", *shares.values()]
-        ),
+        raw=_raw(found, [*columns, "state", "queries", "mean", "median", *shares], counts=["queries"]),
+        display=pd.DataFrame(rows, columns=header),
         title="Sizes of negative pools",
         label="pools",
-        notes="The size of a query's pool is counted without the query's known positives.",
+        notes="A query's known positives do not count into the size of its pool.",
         text_columns=3,
     )
 
@@ -303,44 +303,42 @@ def link_prediction_table(
     :raises InputError: if a record is missing or damaged
     """
     keys = _studies([dataset], models, samplers, negatives, not_applicable)
-    retrained = average_seeds(_wanted_finals(finals, keys, seeds))
-    searched = read_best(best)[[*STUDY, "trials", "failed"]].rename(columns={"failed": "trials_failed"})
-    frame = _fill(retrained, STUDY, keys, "the retraining of a study")
-    frame = frame.merge(_fill(searched, STUDY, keys, "the best trial of a study"), how="left", on=[*STUDY, "state"])
-    counted = ["seeds", "seeds_failed", "trials", "trials_failed"]
-    frame = frame.astype(dict.fromkeys(counted, "Int64"))
-    frame.loc[frame["seeds_failed"].eq(frame["seeds"]).fillna(value=False), "state"] = _FAILED
+    retrained = _rows(average_seeds(_wanted_finals(finals, keys, seeds)), STUDY, keys, "the retraining of a study")
+    searches = read_best(best)[[*STUDY, "trials", "failed"]].rename(columns={"failed": "trials_failed"})
+    searched = _rows(searches, STUDY, keys, "the best trial of a study")
+    # the state is the retraining's: a study is told by what it yields on test
+    found = [{**search, **final} for search, final in zip(searched, retrained, strict=True)]
+    studies = dict(zip(keys, found, strict=True))
 
-    records = {tuple(row[name] for name in STUDY[1:]): row for row in _records(frame)}
     rows: list[list[str]] = []
-    values: list[list[float]] = []
+    means: list[list[float]] = []
     for _, _, sampler, number in _studies([dataset], models[:1], samplers, negatives, not_applicable):
         rows.append([sampler_label(sampler), _count(number)])
-        values.append([math.nan, math.nan])
+        means.append([math.nan, math.nan])
         for model in models:
-            row = records[model, sampler, number]
-            told = [row["state"], *[_NOTHING] * (len(_RANKING) - 1)]
-            means = [row[f"{metric}_mean"] for metric in _RANKING]
-            scores = [_with_deviation(row[f"{metric}_mean"], row[f"{metric}_std"]) for metric in _RANKING]
-            rows[-1] += scores if row["state"] == "complete" else told
-            values[-1] += means
+            row = studies[dataset, model, sampler, number]
+            complete = row["state"] == _COMPLETE
+            scores = [(row[f"{metric}_mean"], row[f"{metric}_std"]) for metric in _RANKING] if complete else []
+            rows[-1] += [_with_deviation(*score) for score in scores] or _told(row, len(_RANKING))
+            means[-1] += [mean for mean, _ in scores] or [math.nan] * len(_RANKING)
 
-    header = [("", "sampler"), ("", "negatives"), *[(model, name) for model in models for name in _RANKING.values()]]
-    totals = {name: int(frame[name].sum()) for name in counted}
+    counts = ["seeds", "seeds_failed", "trials", "trials_failed"]
+    moments = [f"{metric}_{moment}" for metric in METRICS for moment in ["mean", "std"]]
+    raw = _raw(found, [*STUDY, "state", *moments, *counts], counts)
+    runs, runs_failed, trials, trials_failed = (int(raw[name].sum()) for name in counts)
     over = f"mean ± sample standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
-    failed_studies = int((frame["state"] == _FAILED).sum())
+    header = [("", "sampler"), ("", "negatives"), *[(model, name) for model in models for name in _RANKING.values()]]
     return Table(
-        raw=frame,
+        raw=raw,
         display=pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(header)),
         title=f"Link prediction on {dataset}",
         label=f"link-prediction-{dataset}",
         notes=(
-            f"Test split, {over}; the best of each column in bold. Behind it stand {totals['trials']:,} trials, "
-            f"{totals['trials_failed']:,} of them failed, and {totals['seeds']:,} retrainings, "
-            f"{totals['seeds_failed']:,} of them failed and left out; studies without a result: {failed_studies:,}."
+            f"Test split, {over}; the best of each column in bold. Trials: {trials:,}, failed: {trials_failed:,}. "
+            f"Retrainings: {runs:,}, failed and left out: {runs_failed:,}. "
+            f"Studies without a result: {sum(row['state'] == _FAILED for row in found):,}."
         ),
-        bold=_best_cells(values),
-        text_columns=1,
+        bold=_best_cells(means),
     )
 
 
@@ -365,19 +363,19 @@ def parameters_table(
     :raises InputError: if a record is missing or damaged
     """
     keys = _studies(datasets, models, samplers, negatives, not_applicable)
-    columns = [*STUDY, "state", "reason", "trial", *PARAMETERS, *METRICS, "trials", "failed"]
-    frame = _fill(read_best(best), STUDY, keys, "the best trial of a study")[columns]
-    frame = frame.astype({"trials": "Int64", "failed": "Int64"})
+    found = _rows(read_best(best), STUDY, keys, "the best trial of a study")
     rows = []
-    for row in _records(frame):
-        weight = "no regularizer" if math.isnan(row["l2_weight"]) else f"{row['l2_weight']:.2e}"
-        chosen = [_count(row["trial"]), _number(row["margin"], "g"), _number(row["learning_rate"], ".2e"), weight]
-        mrr = _number(row["inverse_harmonic_mean_rank"], ".3f")
-        cells = [*chosen, mrr] if row["state"] == "complete" else [row["state"], *[_NOTHING] * 4]
-        rows.append([*_names(row), *cells, _count(row["trials"]), _count(row["failed"])])
+    for row in found:
+        cells = _told(row, 5)
+        if row["state"] == _COMPLETE:
+            weight = "no regularizer" if math.isnan(row["l2_weight"]) else f"{row['l2_weight']:.2e}"
+            setting = [_number(row["margin"], "g"), _number(row["learning_rate"], ".2e"), weight]
+            cells = [_count(row["trial"]), *setting, _number(row["inverse_harmonic_mean_rank"], ".3f")]
+        rows.append([*_names(row), *cells, _count(row.get("trials")), _count(row.get("failed"))])
     searched = ["trial", "margin", "learning rate", "L2 weight", "validation MRR", "trials", "failed"]
+    columns = [*STUDY, "state", "reason", "trial", *PARAMETERS, *METRICS, "trials", "failed"]
     return Table(
-        raw=frame,
+        raw=_raw(found, columns, counts=["trial", "trials", "failed"]),
         display=pd.DataFrame(rows, columns=["data set", "model", "sampler", "negatives", *searched]),
         title="Chosen hyper-parameters",
         label="parameters",
@@ -409,40 +407,34 @@ def slots_table(
     :raises InputError: if a record is missing or damaged
     """
     keys = _studies(datasets, models, samplers, negatives, not_applicable)
-    counts: dict[Study, dict[str, int]] = {}
     states: dict[Study, str] = {key: _NOT_APPLICABLE if key[3] is None else _FAILED for key in keys}
+    counts: dict[Study, dict[str, int]] = {key: {} for key in keys}
     for record in _wanted_finals(finals, keys, seeds).to_dict("records"):
-        key = (record["dataset"], record["model"], record["sampler"], record["negatives"])
-        if record["state"] != "complete":
+        if record["state"] != _COMPLETE:
             continue
+        key = (record["dataset"], record["model"], record["sampler"], record["negatives"])
         states[key] = "not counted" if record["slots"] is None else "counted"
-        total = counts.setdefault(key, {})
         for stage, count in (record["slots"] or {}).items():
-            total[stage] = total.get(stage, 0) + count
+            counts[key][stage] = counts[key].get(stage, 0) + count
 
-    # the pool first and what went wrong last; fallback stages lie between
+    # the pool first and what had none last; the stages of fallbacks lie between
     ends = {"pool": -1, "masked": 1, "rescued": 2}
     stages = sorted({stage for total in counts.values() for stage in total}, key=lambda name: (ends.get(name, 0), name))
     raw: list[dict[str, Any]] = []
     rows = []
-    for key in keys:
+    for key, total in counts.items():
         study = {**dict(zip(STUDY, key, strict=True)), "state": states[key]}
-        total = counts.get(key, {})
         slots = sum(total.values())
         shares = {stage: total[stage] / slots if slots else 0.0 for stage in stages if stage in total}
-        raw += [{**study, "stage": stage, "slots": total[stage], "share": share} for stage, share in shares.items()]
-        if not shares:
-            raw.append(study)
-        cells = [f"{shares[stage]:.2%} ({total[stage]:,})" if total.get(stage) else "0" for stage in stages]
-        cells = [cell if stage in total else _NOTHING for stage, cell in zip(stages, cells, strict=True)]
-        rows.append([*_names(study), f"{slots:,}" if states[key] == "counted" else states[key], *cells])
-    columns = [*STUDY, "state", "stage", "slots", "share"]
+        raw += [{**study, "stage": stage, "slots": total[stage], "share": shares[stage]} for stage in shares] or [study]
+        cells = [f"{shares[stage]:.2%} ({total[stage]:,})" if stage in total else _NOTHING for stage in stages]
+        rows.append([*_names(study), *([f"{slots:,}", *cells] if total else _told(study, 1 + len(stages)))])
     return Table(
-        raw=pd.DataFrame(raw, columns=columns).astype({"negatives": "Int64", "slots": "Int64", "share": "float"}),
+        raw=_raw(raw, [*STUDY, "state", "stage", "slots", "share"], counts=["slots"]),
         display=pd.DataFrame(rows, columns=["data set", "model", "sampler", "negatives", "slots", *stages]),
         title="Slots by the stage that filled them",
         label="slots",
-        notes=f"Share and count, summed over the retrainings that finished; seeds: {len(seeds)}.",
+        notes=f"Share and count, summed over the retrainings that finished, of {len(seeds)} for each study.",
         text_columns=3,
     )
 
@@ -473,21 +465,28 @@ def cost_table(
     read = read_timings(timings)
     wanted = [(*key, "final", seed) for key in keys if key[3] is not None for seed in seeds]
     finals = require(read, [*STUDY, "stage", "number"], wanted, "the timing of a retraining").groupby(STUDY)
-    trials = read[read["stage"] == "trial"].assign(trials_s=lambda rows: rows["training_s"] + rows["evaluation_s"])
-    # min_count: seconds that nobody measured are unknown, not zero
-    spent = trials.groupby(STUDY)["trials_s"].sum(min_count=1).reset_index()
     costs = finals.agg({"training_s": "mean", "evaluation_s": "mean", "peak_memory_mb": "max"}).reset_index()
-    frame = _fill(costs, STUDY, keys, "the timing of a study").merge(
-        _fill(spent, STUDY, keys, "the timing of a study's trials"), how="left", on=[*STUDY, "state"]
-    )
+    trials = read[read["stage"] == "trial"]
+    # min_count: seconds that nobody measured are unknown, not zero
+    trials = trials.assign(trials_s=trials[["training_s", "evaluation_s"]].sum(axis=1, min_count=1))
+    searches = trials.groupby(STUDY)["trials_s"].sum(min_count=1).reset_index()
+    found = [
+        {**final, **search}
+        for final, search in zip(
+            _rows(costs, STUDY, keys, "the timing of a study"),
+            _rows(searches, STUDY, keys, "the timing of a study's trials"),
+            strict=True,
+        )
+    ]
     names = ["training_s", "evaluation_s", "peak_memory_mb", "trials_s"]
     rows = []
-    for row in _records(frame):
-        cells = [_number(row[name], ",.1f") for name in names]
-        rows.append([*_names(row), *(cells if row["state"] == "complete" else [row["state"], *[_NOTHING] * 3])])
+    for row in found:
+        complete = row["state"] == _COMPLETE
+        cells = [_number(row[name], ",.1f") for name in names] if complete else _told(row, len(names))
+        rows.append([*_names(row), *cells])
     header = ["training (s)", "evaluation (s)", "peak memory (MB)", "all trials (s)"]
     return Table(
-        raw=frame,
+        raw=_raw(found, [*STUDY, "state", *names], counts=[]),
         display=pd.DataFrame(rows, columns=["data set", "model", "sampler", "negatives", *header]),
         title="Cost",
         label="cost",
@@ -523,18 +522,66 @@ def _wanted_finals(finals: Paths, keys: Sequence[Study], seeds: Sequence[int]) -
     return require(read_finals(finals), [*STUDY, "seed"], wanted, "the retraining of a study")
 
 
-def _fill(frame: pd.DataFrame, columns: list[str], keys: Sequence[tuple[Any, ...]], kind: str) -> pd.DataFrame:
-    """Take the wanted rows in order, and put blank ones where the last part of the key is none: not applicable."""
-    wanted = pd.DataFrame(keys, columns=columns)
-    last = columns[-1]
-    wanted[last] = wanted[last].astype(frame[last].dtype if frame[last].dtype == object else "Int64")
-    wanted.insert(len(columns), "state", [_NOT_APPLICABLE if key[-1] is None else "complete" for key in keys])
-    present = require(frame, columns, [key for key in keys if key[-1] is not None], kind)
-    return wanted.merge(present, how="left", on=columns)
+def _rows(
+    frame: pd.DataFrame, columns: Sequence[str], keys: Sequence[tuple[Any, ...]], kind: str
+) -> list[dict[str, Any]]:
+    """Take the wanted rows in order; a key that ends in none stands for something that is not applicable."""
+    present = iter(require(frame, columns, [key for key in keys if key[-1] is not None], kind).to_dict("records"))
+    return [
+        {**dict(zip(columns, key, strict=True)), "state": _NOT_APPLICABLE}
+        if key[-1] is None
+        else {"state": _COMPLETE, **{str(name): value for name, value in next(present).items()}}
+        for key in keys
+    ]
 
 
-def _best_cells(values: Sequence[Sequence[float]]) -> frozenset[tuple[int, int]]:
-    """Find the largest of each column, and whatever reads the same as it: nobody sees why one of two is better."""
-    shown = pd.DataFrame(values).round(3)
-    best = shown.eq(shown.max())
-    return frozenset((row, column) for row, column in best.stack()[lambda cells: cells].index)
+def _raw(rows: Sequence[dict[str, Any]], columns: Sequence[str], counts: Sequence[str]) -> pd.DataFrame:
+    """Frame the exact values; whole numbers stay so beside blanks."""
+    frame = pd.DataFrame(rows, columns=[*columns])
+    return frame.astype({name: "Int64" for name in [*counts, "negatives"] if name in frame})
+
+
+def _names(row: dict[str, Any]) -> list[str]:
+    """Display what names a study."""
+    return [row["dataset"], row["model"], sampler_label(row["sampler"]), _count(row["negatives"])]
+
+
+def _told(row: dict[str, Any], width: int) -> list[str]:
+    """Tell in the first of some cells why they hold no values."""
+    return [row["state"], *[_NOTHING] * (width - 1)]
+
+
+def _count(value: Any) -> str:
+    return _NOTHING if pd.isna(value) else f"{value:,}"
+
+
+def _number(value: float, form: str) -> str:
+    return _NOTHING if math.isnan(value) else f"{value:{form}}"
+
+
+def _with_deviation(mean: float, deviation: float) -> str:
+    """Display a mean, and its deviation where more than one seed gave it."""
+    return f"{mean:.3f}" if math.isnan(deviation) else f"{mean:.3f} ± {deviation:.3f}"
+
+
+def _best_cells(means: Sequence[Sequence[float]]) -> frozenset[tuple[int, int]]:
+    """Find the largest of each column, and whatever reads the same: nobody sees why one of two is better."""
+    shown = np.array([[float(f"{mean:.3f}") for mean in row] for row in means])
+    # fmax passes over what is not a number
+    return frozenset((int(row), int(column)) for row, column in np.argwhere(shown == np.fmax.reduce(shown, axis=0)))
+
+
+def _short_hash(archive: str) -> str:
+    """Cut a hash to what tells two apart at a glance; the CSV has all of it."""
+    kind, _, value = archive.rpartition(":")
+    return f"{kind}:{value[:12]}…" if kind else f"{value[:12]}…"
+
+
+def _levels(name: Any) -> tuple[str, ...]:
+    """Return the levels of a column's name."""
+    return name if isinstance(name, tuple) else (name,)
+
+
+def _escape_markdown(text: str) -> str:
+    """Keep a text on one line and in one cell."""
+    return re.sub(r"([\\|*<])", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,223 @@
+"""Draw the published figures: a sampler has one colour, marker and line in all of them.
+
+Nothing here touches pyplot or the reader's own matplotlib settings, so a figure is the same bytes on each run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+
+from negsamp.io import atomic_path
+from negsamp.results.collect import STUDY, Paths, average_seeds, read_finals, read_histograms, require
+from negsamp.results.tables import sampler_label
+
+__all__ = ["SAMPLER_STYLES", "negatives_figure", "pool_sizes_figure", "sampler_styles", "write_figure"]
+
+# the references are dashed; the hues are Paul Tol's "muted" set, which most colour-blind readers tell apart
+_REFERENCE, _POOL, _OWN = "--", "-", ":"
+SAMPLER_STYLES: dict[str, dict[str, Any]] = {
+    "basic": {"color": "#777777", "marker": "x", "linestyle": _REFERENCE},
+    "bernoulli": {"color": "#000000", "marker": "+", "linestyle": _REFERENCE},
+    "random": {"color": "#332288", "marker": "o", "linestyle": _REFERENCE},
+    "corrupt": {"color": "#88CCEE", "marker": "s", "linestyle": _POOL},
+    "typed": {"color": "#117733", "marker": "^", "linestyle": _POOL},
+    "typedbyclass": {"color": "#44AA99", "marker": "v", "linestyle": _POOL},
+    "relational": {"color": "#DDCC77", "marker": "D", "linestyle": _POOL},
+    "nearestneighbor": {"color": "#CC6677", "marker": "P", "linestyle": _POOL},
+    "adversarial": {"color": "#882255", "marker": "X", "linestyle": _POOL},
+    "adaptiveadversarial": {"color": "#AA4499", "marker": "*", "linestyle": _POOL},
+}
+#: for samplers of one's own, in the order of the config
+_OWN_STYLES: list[dict[str, Any]] = [
+    {"color": "#E69F00", "marker": "<", "linestyle": _OWN},
+    {"color": "#0072B2", "marker": ">", "linestyle": _OWN},
+    {"color": "#D55E00", "marker": "h", "linestyle": _OWN},
+    {"color": "#999933", "marker": "p", "linestyle": _OWN},
+    {"color": "#009E73", "marker": "d", "linestyle": _OWN},
+]
+
+#: inches: one column of a two-column page, and both
+_COLUMN, _PAGE = 3.4, 7.0
+_SETTINGS = {
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.5,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 4,
+    "savefig.dpi": 300,
+    # outlines as TrueType: what publishers accept
+    "pdf.fonttype": 42,
+}
+
+
+def sampler_styles(samplers: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return how the line of each sampler looks; samplers that are not ours take turns in the order given."""
+    own = [sampler for sampler in samplers if sampler not in SAMPLER_STYLES]
+    turns = {sampler: _OWN_STYLES[turn % len(_OWN_STYLES)] for turn, sampler in enumerate(own)}
+    return {sampler: SAMPLER_STYLES.get(sampler) or turns[sampler] for sampler in samplers}
+
+
+def negatives_figure(
+    finals: Paths,
+    *,
+    dataset: str,
+    models: Sequence[str],
+    samplers: Sequence[str],
+    negatives: Sequence[int],
+    seeds: Sequence[int],
+    not_applicable: Collection[Sequence[str]] = (),
+) -> Figure:
+    """Draw test MRR against the number of negatives, one panel a model and one line a sampler.
+
+    Error bars are the standard deviation over seeds; a failed study leaves a gap.
+
+    :param finals: a ``seed-{seed}.json`` of each study and seed
+    :param dataset: the data set
+    :param models: the models, in order
+    :param samplers: the samplers, in order
+    :param negatives: the numbers of negatives
+    :param seeds: the seeds averaged over
+    :param not_applicable: the data sets and samplers that do not go together
+
+    :raises InputError: if a record is missing or damaged
+    """
+    shown = _applicable(dataset, samplers, not_applicable)
+    values = sorted(negatives)
+    studies = [(dataset, model, sampler, number) for model in models for sampler in shown for number in values]
+    runs = [(*study, seed) for study in studies for seed in seeds]
+    means = average_seeds(require(read_finals(finals), [*STUDY, "seed"], runs, "the retraining of a study"))
+    styles = sampler_styles(samplers)
+    across = min(len(models), 3)
+    down = -(-len(models) // across)
+    with _style():
+        width, height = (_COLUMN, 3.2) if across == 1 else (_PAGE, 2.3)
+        figure = Figure(figsize=(width, height * down + 0.4), layout="constrained")
+        panels = figure.subplots(down, across, squeeze=False).flat
+        for panel, model in zip(panels, models, strict=False):
+            for turn, sampler in enumerate(shown):
+                line = means[(means["model"] == model) & (means["sampler"] == sampler)]
+                # a little beside one another, as error bars would else hide error bars
+                aside = 10 ** (0.015 * (turn - (len(shown) - 1) / 2)) if len(seeds) > 1 else 1
+                panel.errorbar(
+                    line["negatives"] * aside,
+                    line["inverse_harmonic_mean_rank_mean"],
+                    yerr=line["inverse_harmonic_mean_rank_std"] if len(seeds) > 1 else None,
+                    label=sampler_label(sampler),
+                    capsize=2,
+                    elinewidth=0.8,
+                    **styles[sampler],
+                )
+            panel.set_title(model)
+            panel.set_xscale("log")
+            _mark(panel, values)
+            panel.set_xlabel("negatives per positive")
+        for panel in panels:
+            panel.remove()
+        for panel in figure.axes[::across]:
+            panel.set_ylabel("test MRR")
+        _legend(figure)
+    return figure
+
+
+def pool_sizes_figure(
+    statistics: Paths,
+    *,
+    dataset: str,
+    samplers: Sequence[str],
+    not_applicable: Collection[Sequence[str]] = (),
+) -> Figure:
+    """Draw which share of the queries has a pool of at most a size, one line a sampler.
+
+    :param statistics: a ``{sampler}.statistics.json`` of each sampler that has pools
+    :param dataset: the data set
+    :param samplers: the samplers that have pools, in order
+    :param not_applicable: the data sets and samplers that do not go together
+
+    :raises InputError: if statistics are missing or damaged
+    """
+    shown = _applicable(dataset, samplers, not_applicable)
+    histograms = read_histograms(statistics)
+    first = histograms.drop_duplicates(["dataset", "sampler"])
+    require(first, ["dataset", "sampler"], [(dataset, sampler) for sampler in shown], "the statistics of pools")
+    histograms = histograms[histograms["dataset"] == dataset].set_index("sampler")
+    largest = int(histograms.loc[shown, "size"].max()) if shown else 1
+    styles = sampler_styles(samplers)
+    with _style():
+        figure = Figure(figsize=(_COLUMN, 3.4), layout="constrained")
+        panel = figure.subplots()
+        for turn, sampler in enumerate(shown):
+            histogram = histograms.loc[[sampler]]
+            counts = histogram["count"].to_numpy(dtype=np.int64)
+            shares = counts.cumsum() / counts.sum()
+            panel.step(
+                # from the left edge to the right one, also where no pool is so small or so large
+                [0, *histogram["size"], largest],
+                [shares[0] if histogram["size"].iloc[0] == 0 else 0, *shares, 1],
+                where="post",
+                label=sampler_label(sampler),
+                # earlier lines are wider and markers staggered: a line shows beneath another that is the same
+                linewidth=2.4 - 1.4 * turn / len(shown),
+                markevery=(0.2 * turn / len(shown), 0.2),
+                clip_on=False,
+                **styles[sampler],
+            )
+        panel.set_xscale("symlog", linthresh=1)
+        _mark(panel, [0, *[10**power for power in range(len(str(largest)))]])
+        panel.set_xlim(0, largest)
+        panel.set_ylim(0, 1)
+        panel.set_xlabel("pool size, at most")
+        panel.set_ylabel("share of queries")
+        _legend(figure)
+    return figure
+
+
+def write_figure(figure: Figure, *, png: str | os.PathLike[str], pdf: str | os.PathLike[str]) -> None:
+    """Write a figure twice, without dates and versions inside.
+
+    :param png: the file for screens
+    :param pdf: the file for print
+    """
+    with _style():
+        with atomic_path(png) as path:
+            figure.savefig(path, format="png", metadata={"Software": None})
+        with atomic_path(pdf) as path:
+            figure.savefig(path, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+
+
+def _style() -> AbstractContextManager[Any]:
+    return matplotlib.style.context(["default", _SETTINGS])
+
+
+def _applicable(dataset: str, samplers: Sequence[str], not_applicable: Collection[Sequence[str]]) -> list[str]:
+    excluded = set(map(tuple, not_applicable))
+    return [sampler for sampler in samplers if (dataset, sampler) not in excluded]
+
+
+def _mark(panel: Axes, ticks: Sequence[int]) -> None:
+    """Put ticks at the values alone, written out."""
+    panel.set_xticks(ticks, labels=[f"{tick:,}" for tick in ticks])
+    panel.minorticks_off()
+
+
+def _legend(figure: Figure) -> None:
+    """Name the lines of all panels once, below them, without their error bars."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    lines = [handle[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles]
+    columns = 2 if figure.get_figwidth() < _PAGE else 5
+    figure.legend(lines, labels, loc="outside lower center", ncols=columns, columnspacing=1.2, handlelength=2.6)

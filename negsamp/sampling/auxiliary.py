@@ -1,0 +1,49 @@
+"""What the samplers that ask an auxiliary model have in common."""
+
+import os
+from abc import abstractmethod
+from typing import Any
+
+from pykeen.models import ERModel
+
+from negsamp.auxiliary import resolve_auxiliary
+from negsamp.pools import Pools
+from negsamp.pools.search import Metric
+from negsamp.sampling.base import PoolNegativeSampler
+from negsamp.triples import TripleSet
+
+__all__ = ["AuxiliaryNegativeSampler"]
+
+
+class AuxiliaryNegativeSampler(PoolNegativeSampler):
+    """Draw from pools that are found with a trained auxiliary model."""
+
+    def __init__(
+        self,
+        *,
+        auxiliary: ERModel | str | os.PathLike[str] | None = None,
+        num_neighbors: int = 100,
+        metric: Metric = "euclidean",
+        **kwargs: Any,
+    ) -> None:
+        """Keep what the search needs.
+
+        :param auxiliary: the model, or the file that it was saved to; needed unless ``pools`` are given
+        :param num_neighbors: k, how many entities a pool holds before any is excluded
+        :param metric: ``"euclidean"``, ``"dot"`` or ``"cosine"``
+        :param kwargs: passed on to :class:`PoolNegativeSampler`
+        """
+        # in a dictionary: the auxiliary model is no part of this module, and is neither moved nor saved with it
+        self.search: dict[str, Any] = {"auxiliary": auxiliary, "num_neighbors": num_neighbors, "metric": metric}
+        super().__init__(**kwargs)
+
+    def build_pools(self) -> Pools:  # noqa: D102
+        if self.search["auxiliary"] is None:
+            raise ValueError(f"{self.get_normalized_name()} needs an auxiliary model: give auxiliary=... or pools=...")
+        auxiliary = resolve_auxiliary(self.search["auxiliary"], self.triples)
+        return self.find_pools(self.triples, **{**self.search, "auxiliary": auxiliary})
+
+    @staticmethod
+    @abstractmethod
+    def find_pools(triples: TripleSet, auxiliary: ERModel, num_neighbors: int, metric: Metric) -> Pools:
+        """Find the pools of every query with the auxiliary model."""

@@ -1,0 +1,289 @@
+"""The one vectorised sampler; a subclass only describes its pool."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from class_resolver import HintOrType
+from pykeen.constants import COLUMN_HEAD, COLUMN_TAIL
+from pykeen.sampling import NegativeSampler
+from pykeen.sampling.filtering import Filterer
+from pykeen.typing import BoolTensor, FloatTensor, LongTensor, MappedTriples
+from torch import Tensor
+
+from negsamp.pools import Exclusions, KnownPositives, LookUp, Pools, Queries, Stage, corrupt_pools, typed_pools
+from negsamp.pools import load_stage as load_stored
+from negsamp.pools.stage import Answers
+from negsamp.sampling.sides import Corruption, Slots, assign_slots, head_probabilities
+from negsamp.schema import Schema
+from negsamp.triples import HEAD, TAIL, TripleSet
+
+__all__ = ["PoolNegativeSampler"]
+
+
+class PoolNegativeSampler(NegativeSampler, ABC):
+    """Replace the head or the tail of each triple by an entity drawn exactly from a pool; subclasses say which pool.
+
+    The draw is uniform over the pool less what must not come out, without rejection: with ``filtered=True`` no training
+    triple is ever given as a negative, and no slot is lost to a filter.
+
+    A stage of a fallback that holds at least the negatives still wanted of one positive on one side draws them with
+    replacement; a smaller one gives each of its entities once and passes the rest on; the last stage that holds
+    anything draws with replacement. Where no stage holds anything, the slot is masked: it repeats the positive, and
+    the mask given beside the negatives is False.
+
+    .. note ::
+        A training loop keeps the class and the keyword arguments of a sampler, and makes its own instance. Whatever is
+        to be seen from outside, such as ``usage``, is handed in.
+    """
+
+    #: the stages that ``fallback="semantic"`` means, by name; see :meth:`stages_named`
+    semantic_fallback: ClassVar[tuple[str, ...]] = ("typed", "corrupt", "everything")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Show the options of all ancestors in the signature.
+
+        PyKEEN's hyper-parameter search looks for an option in the signatures of a class and its direct parent only.
+        """
+        super().__init_subclass__(**kwargs)
+        own = [inspect.signature(base.__init__) for base in reversed(cls.__mro__) if "__init__" in vars(base)]
+        keywords = {p.name: p for s in own for p in s.parameters.values() if p.kind is p.KEYWORD_ONLY}
+        cls.__signature__ = inspect.Signature(list(keywords.values()))  # type: ignore[attr-defined]
+
+    def __init__(
+        self,
+        *,
+        mapped_triples: MappedTriples,
+        num_entities: int | None = None,
+        num_relations: int | None = None,
+        num_negs_per_pos: int | None = None,
+        filtered: bool = True,
+        filterer: HintOrType[Filterer] = None,
+        filterer_kwargs: Mapping[str, Any] | None = None,
+        fallback: str | None = None,
+        corruption: Corruption = "balanced",
+        pools: Pools | str | os.PathLike[str] | None = None,
+        schema: Schema | None = None,
+        sub_batch_size: int | None = None,
+        usage: Counter[str] | None = None,
+    ) -> None:
+        """Find or build the pools, and their exclusions.
+
+        :param mapped_triples: shape: (num_triples, 3), the training triples; PyKEEN's artificial inverses are recognised
+        :param num_entities: the number of entities; None: inferred from the triples
+        :param num_relations: the number of relations, artificial inverses counted; None: inferred from the triples
+        :param num_negs_per_pos: how many negatives a positive gets; None: 1
+        :param filtered: whether all known positives are excluded. If not, only the replaced entity itself is.
+        :param filterer: one of PyKEEN's filterers, to mask known positives after the draw; not with ``filtered``
+        :param filterer_kwargs: its options
+        :param fallback: what a pool that is too small falls back to: None, ``"random"`` (all entities) or
+            ``"semantic"`` (wider and wider sets of plausible entities, then all entities)
+        :param corruption: ``"balanced"``: half of each positive's negatives on each side, an odd one by a fair coin;
+            ``"bernoulli"``: the side of each negative drawn by the relation's cardinality [wang2014]_; ``"head"`` or
+            ``"tail"``: this side only
+        :param pools: pools built before, or the file they are stored in; None: built here
+        :param schema: what is known of the entities' classes and the relations' domains and ranges
+        :param sub_batch_size: the training loop's sub-batch size, if it has one: each sub-batch then gets at least one
+            valid negative, as each batch does
+        :param usage: where the slots are counted by stage; None: in a counter of the sampler's own
+
+        :raises ValueError: if an option has no such value, or the schema or the pools belong to other triples
+        """
+        if filtered and filterer is not None:
+            raise ValueError("filtered=True already excludes every known positive: leave out filterer")
+        # exact filtering happens in the draw; PyKEEN's own would come after it and lose slots
+        super().__init__(
+            mapped_triples=mapped_triples,
+            num_entities=num_entities,
+            num_relations=num_relations,
+            num_negs_per_pos=num_negs_per_pos,
+            filtered=False,
+            filterer=filterer,
+            filterer_kwargs=filterer_kwargs,
+        )
+        self.filtered = filtered
+        self.corruption = corruption
+        self.sub_batch_size = sub_batch_size
+        self.usage = Counter() if usage is None else usage
+        self.triples = TripleSet(mapped_triples, self.num_entities, self.num_relations)
+        self.schema = schema
+        if schema is not None:
+            schema.check(self.triples.triples, self.triples.num_entities, self.triples.num_relations)
+        self.head_probabilities = head_probabilities(self.triples, corruption)
+        self.known = KnownPositives(self.triples, None if filtered else self.always_excluded())
+        # what a pool excludes by its own definition may come out of another stage
+        self.known_elsewhere = self.known if filtered else KnownPositives(self.triples, self._nothing())
+        self.stages = [self._first_stage(pools), *self._fallback_stages(fallback)]
+
+    @abstractmethod
+    def build_pools(self) -> Pools:
+        """Describe the pool of every query of ``self.triples``, before exclusions."""
+
+    def always_excluded(self) -> BoolTensor:
+        """Tell which known positives a pool excludes by its own definition, filtered or not; shape: (2 * num_triples,).
+
+        The order is that of :meth:`negsamp.triples.TripleSet.completions`. Here: none.
+        """
+        return self._nothing()
+
+    def _nothing(self) -> BoolTensor:
+        return torch.zeros(2 * len(self.triples.triples), dtype=torch.bool)
+
+    def stages_named(self, name: str) -> Iterator[tuple[str, Pools]]:
+        """Give the pools that a name in a fallback stands for, each with the name by which its slots are counted.
+
+        :raises ValueError: if there is no such name
+        """
+        match name:
+            case "everything":
+                yield name, Pools.everything(self.triples)
+            case "corrupt":
+                yield name, corrupt_pools(self.triples)
+            case "typed":
+                if self.schema is not None:
+                    yield name, typed_pools(self.triples, self.schema)
+            case _:
+                raise ValueError(f"no pool is called {name!r}")
+
+    @property
+    def pools(self) -> Pools:
+        """The sampler's own pools, before exclusions."""
+        return self.stages[0].pools
+
+    def _first_stage(self, pools: Pools | str | os.PathLike[str] | None) -> Stage:
+        if isinstance(pools, str | os.PathLike):
+            return load_stored(pools, self.triples, self.known, name="pool", filtered=self.filtered)
+        pools = self.build_pools() if pools is None else pools
+        found = (pools.num_entities, pools.num_relations)
+        if found != (self.triples.num_entities, self.triples.num_relations):
+            raise ValueError(
+                f"the pools cover {found[0]} entities and {found[1]} relations, the triples "
+                f"{self.triples.num_entities} and {self.triples.num_relations}: rebuild the pools"
+            )
+        return self._stage("pool", pools)
+
+    def _fallback_stages(self, fallback: str | None) -> list[Stage]:
+        names = {None: (), "random": ("everything",), "semantic": self.semantic_fallback}.get(fallback)
+        if names is None:
+            raise ValueError(f"fallback is {fallback!r}; it must be None, 'random' or 'semantic'")
+        return [self._stage(label, pools) for name in names for label, pools in self.stages_named(name)]
+
+    def _stage(self, name: str, pools: Pools) -> Stage:
+        return Stage(
+            name, Exclusions.build(pools, self.triples, self.known if name == "pool" else self.known_elsewhere)
+        )
+
+    @cached_property
+    def _everything(self) -> Stage:
+        return self._stage("rescued", Pools.everything(self.triples))
+
+    def sample(self, positive_batch: LongTensor) -> tuple[LongTensor, BoolTensor | None]:
+        """Draw negatives.
+
+        :param positive_batch: shape: (batch_size, 3)
+
+        :returns: the negatives, shape: (batch_size, num_negs_per_pos, 3); and which of them are valid, shape:
+            (batch_size, num_negs_per_pos), or None if all are
+        """
+        negatives, valid = self._draw(positive_batch)
+        if self.filterer is not None:
+            valid = valid & self.filterer(negatives)
+        return negatives, None if valid.all() else valid
+
+    def corrupt_batch(self, positive_batch: LongTensor) -> LongTensor:
+        """Draw negatives, without the mask: a slot that found no entity repeats its positive.
+
+        :param positive_batch: shape: (*batch_dims, 3)
+
+        :returns: shape: (*batch_dims, num_negs_per_pos, 3)
+        """
+        negatives, _ = self._draw(positive_batch.reshape(-1, 3))
+        return negatives.view(*positive_batch.shape[:-1], self.num_negs_per_pos, 3)
+
+    def _draw(self, positives: LongTensor) -> tuple[LongTensor, BoolTensor]:
+        heads, relations, tails, turned = self.triples.orient(positives)
+        # the queries of positive i: 2i asks for heads, 2i + 1 for tails
+        queries = Queries.of(
+            self.triples,
+            anchors=torch.stack([tails, heads], dim=-1).flatten(),
+            relations=relations.repeat_interleave(2),
+            sides=torch.tensor([HEAD, TAIL]).repeat(len(positives)),
+            replaced=torch.stack([heads, tails], dim=-1).flatten(),
+        )
+        own_is_known = self.filtered and bool(self.triples.contains(heads, relations, tails).all())
+        slots = assign_slots(self.corruption, self.num_negs_per_pos, turned, self.head_probabilities[relations])
+        uniform = torch.rand(slots.query.shape, dtype=torch.double)
+        # a slot that finds nothing keeps the replaced entity: an index in range, and the mask tells
+        entities = queries.replaced[slots.query]
+        valid = self._fill(entities, slots, queries, uniform, own_is_known)
+        self._rescue(entities, valid, slots, queries, uniform, own_is_known)
+        sides = (slots.query % 2) ^ turned.unsqueeze(dim=-1).long()
+        columns = torch.where(sides == TAIL, COLUMN_TAIL, COLUMN_HEAD)
+        negatives = positives.unsqueeze(dim=1).repeat(1, self.num_negs_per_pos, 1)
+        return negatives.scatter_(-1, columns.unsqueeze(dim=-1), entities.unsqueeze(dim=-1)), valid
+
+    def _fill(
+        self, entities: LongTensor, slots: Slots, queries: Queries, uniform: FloatTensor, own_is_known: bool
+    ) -> BoolTensor:
+        """Fill the slots stage by stage, and tell which were filled."""
+        needs = slots.needs
+        answers = [self.stages[0].ask(queries, own_is_known=own_is_known)]
+        if bool((answers[0].free < needs).any()):
+            answers += [stage.ask(queries, own_is_known=own_is_known) for stage in self.stages[1:]]
+        filled = torch.zeros_like(entities, dtype=torch.bool)
+        given = torch.zeros_like(needs)
+        for i, (stage, answer) in enumerate(zip(self.stages, answers, strict=False)):
+            left = needs - given
+            is_last = ~torch.stack([later.free > 0 for later in answers[i + 1 :]] or [left < 0]).any(dim=0)
+            repeats = (answer.free >= left) | is_last
+            share = torch.where(answer.free == 0, 0, torch.where(repeats, left, answer.free))
+            chosen = (slots.index >= given[slots.query]) & (slots.index < (given + share)[slots.query])
+            query = slots.query[chosen]
+            free = answer.free[query]
+            ranks = torch.where(repeats[query], _ranks(uniform[chosen], free), slots.index[chosen] - given[query])
+            entities[chosen] = stage.draw(answer, query, ranks)
+            filled |= chosen
+            self.usage[stage.name] += len(query)
+            given = given + share
+        self.usage["masked"] += int((~filled).sum())
+        return filled
+
+    def _rescue(
+        self,
+        entities: LongTensor,
+        valid: BoolTensor,
+        slots: Slots,
+        queries: Queries,
+        uniform: FloatTensor,
+        own_is_known: bool,
+    ) -> None:
+        """Give each (sub-)batch without a valid slot one entity of all, since PyKEEN's losses fail on no negative."""
+        window = torch.arange(len(valid)) // (self.sub_batch_size or max(len(valid), 1))
+        alive = torch.zeros(len(valid), dtype=torch.bool).index_add(0, window, valid.any(dim=1))
+        if alive[window].all():
+            return
+        answers = self._everything.ask(queries, own_is_known=own_is_known)
+        can = ((answers.free[slots.query] > 0) & ~alive[window].unsqueeze(dim=-1)).nonzero()
+        # the first slot of each window that anything can be drawn for
+        windows = window[can[:, 0]]
+        first = torch.ones_like(windows, dtype=torch.bool)
+        first[1:] = windows[1:] != windows[:-1]
+        row, column = can[first].unbind(dim=-1)
+        query = slots.query[row, column]
+        entities[row, column] = self._everything.draw(answers, query, _ranks(uniform[row, column], answers.free[query]))
+        valid[row, column] = True
+        self.usage["rescued"] += len(row)
+        self.usage["masked"] -= len(row)
+
+
+def _ranks(uniform: FloatTensor, counts: LongTensor) -> LongTensor:
+    """Turn uniform numbers in [0, 1) into ranks in [0, count)."""
+    # the product can round up to the count itself
+    return torch.minimum((uniform * counts).long(), counts - 1)

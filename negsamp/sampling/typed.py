@@ -1,0 +1,30 @@
+"""Negatives from the relation's domain or range."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from negsamp.pools import Pools, typed_ancestor_pools, typed_pools
+from negsamp.sampling.base import PoolNegativeSampler
+
+__all__ = ["TypedNegativeSampler"]
+
+
+class TypedNegativeSampler(PoolNegativeSampler):
+    """Draw from the members of the relation's range (for a head: of its domain) [krompass2015]_.
+
+    Several classes mean their union; with a class hierarchy, the members of a class include those of its descendants.
+    """
+
+    semantic_fallback: ClassVar[tuple[str, ...]] = ("ancestors", "corrupt", "everything")
+
+    def build_pools(self) -> Pools:  # noqa: D102
+        if self.schema is None:
+            raise ValueError("typed needs a schema with domains and ranges: give schema=... or pools=...")
+        return typed_pools(self.triples, self.schema)
+
+    def stages_named(self, name: str) -> Iterator[tuple[str, Pools]]:  # noqa: D102
+        if name != "ancestors":
+            yield from super().stages_named(name)
+        elif self.schema is not None:
+            for distance, pools in enumerate(typed_ancestor_pools(self.triples, self.schema), start=1):
+                yield f"ancestors_{distance}", pools

@@ -1,0 +1,135 @@
+"""Fabricated records, in the folders and names that the chain gives them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from negsamp.io import write_json
+
+METRICS = {
+    "inverse_harmonic_mean_rank": 0.25,
+    "hits_at_1": 0.125,
+    "hits_at_3": 0.3,
+    "hits_at_10": 0.5,
+    "adjusted_arithmetic_mean_rank_index": 0.75,
+}
+PARAMETERS = {"margin": 5.0, "learning_rate": 0.00123, "l2_weight": None}
+
+
+class Records:
+    """Write records below a folder; each method returns the path of its file."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def report(self, dataset: str = "wn18", **changes: Any) -> Path:
+        split = {"lines": 1200, "distinct": 1100, "unseen": 3}
+        report = {
+            "dataset": dataset,
+            "source": "somewhere",
+            "licence": None,
+            "archive": "sha256:" + "0123456789abcdef" * 4,
+            "entities": 40943,
+            "relations": 18,
+            "splits": {"training": {**split, "unseen": 0}, "validation": split, "testing": {**split, "lines": 1300}},
+            "leaks": {"training_validation": 2, "training_testing": 38, "validation_testing": 1},
+            "classes": 5,
+            "typed_entities": 40000,
+            "domains": 17,
+            "ranges": 16,
+            "domains_and_ranges": 15,
+            "superclass_pairs": 4,
+            "notes": [],
+        }
+        return self._write(f"resources/datasets/{dataset}/report.json", {**report, **changes})
+
+    def statistics(self, dataset: str = "wn18", sampler: str = "corrupt", sizes: dict[int, int] | None = None) -> Path:
+        sizes = sizes or {0: 1, 1: 1, 3: 2}
+        queries = sum(sizes.values())
+        values = {
+            "queries": queries,
+            "mean": sum(size * count for size, count in sizes.items()) / queries,
+            "median": 2.0,
+            "share_at_most": {
+                str(limit): sum(count for size, count in sizes.items() if size <= limit) / queries
+                for limit in [0, 2, 10, 40, 100]
+            },
+        }
+        statistics = {
+            "dataset": dataset,
+            "sampler": sampler,
+            **values,
+            "sides": {"head": {**values, "queries": queries // 2}, "tail": {**values, "queries": queries // 2}},
+            "histogram": {"sizes": sorted(sizes), "counts": [sizes[size] for size in sorted(sizes)]},
+            "archive": None,
+        }
+        return self._write(f"pools/{dataset}/{sampler}.statistics.json", statistics)
+
+    def best(
+        self, dataset: str = "wn18", model: str = "TransE", sampler: str = "random", negatives: int = 1, **changes: Any
+    ) -> Path:
+        record = {**self._outcome(dataset, model, sampler, negatives), "trial": 7, "trials": 30, "failed": 2}
+        if changes.get("state") == "failed":
+            record |= {"reason": "no trial finished", "trial": None, "parameters": None, "metrics": None}
+        return self._write(f"hpo/{dataset}/{model}/{sampler}/{negatives}/best.json", {**record, **changes})
+
+    def final(
+        self,
+        dataset: str = "wn18",
+        model: str = "TransE",
+        sampler: str = "random",
+        negatives: int = 1,
+        seed: int = 0,
+        mrr: float = 0.25,
+        **changes: Any,
+    ) -> Path:
+        record = {
+            **self._outcome(dataset, model, sampler, negatives),
+            "metrics": {**METRICS, "inverse_harmonic_mean_rank": mrr},
+            "seed": seed,
+            "slots": None if sampler in {"basic", "bernoulli"} else {"pool": 90, "masked": 10},
+        }
+        if changes.get("state") == "failed":
+            record |= {"reason": "not finite", "metrics": None, "slots": None}
+        return self._write(f"final/{dataset}/{model}/{sampler}/{negatives}/seed-{seed}.json", {**record, **changes})
+
+    def timing(
+        self, study: str = "wn18/TransE/random/1", seed: int = 0, seconds: float | None = 10.0, memory: float = 500.0
+    ) -> Path:
+        content = {"training_s": seconds, "evaluation_s": 1.5, "peak_memory_mb": memory}
+        return self._write(f"final/{study}/seed-{seed}.timing.json", content)
+
+    def trial_timings(
+        self, study: str = "wn18/TransE/random/1", chunk: int = 0, trials: tuple[int, ...] = (0, 1)
+    ) -> Path:
+        content = [{"trial": trial, "training_s": 100.0, "evaluation_s": 0.5, "peak_memory_mb": 1} for trial in trials]
+        return self._write(f"hpo/{study}/trials-{chunk}.timing.json", {"trials": content})
+
+    def _outcome(self, dataset: str, model: str, sampler: str, negatives: int) -> dict[str, Any]:
+        return {
+            "dataset": dataset,
+            "model": model,
+            "sampler": sampler,
+            "negatives": negatives,
+            "trial": 7,
+            "state": "complete",
+            "reason": None,
+            "parameters": PARAMETERS,
+            "random_seed": 1,
+            "metrics": METRICS,
+            "slots": None,
+            "archive": None,
+        }
+
+    def _write(self, name: str, content: Any) -> Path:
+        path = self.root / name
+        write_json(path, content)
+        return path
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    return Records(tmp_path)
