@@ -18,6 +18,7 @@ from negsamp.sampling import (
     RelationalNegativeSampler,
     TypedByClassNegativeSampler,
     TypedNegativeSampler,
+    make_sampler,
 )
 from negsamp.schema import Schema
 
@@ -32,4 +33,5 @@ __all__ = [
     "Schema",
     "TypedByClassNegativeSampler",
     "TypedNegativeSampler",
+    "make_sampler",
 ]

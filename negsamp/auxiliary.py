@@ -16,11 +16,10 @@ from pykeen.nn import (
     RotatEInteraction,
     TransEInteraction,
 )
-from pykeen.pipeline import pipeline
 from pykeen.typing import FloatTensor, LongTensor
 
 from negsamp.errors import InputError
-from negsamp.evaluation import metrics_of
+from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
 from negsamp.models import load_model, with_l2
 from negsamp.triples import TAIL, TripleSet, triples_digest
 
@@ -50,7 +49,9 @@ def train_auxiliary(
     batch_size: int = 1000,
     learning_rate: float = 1e-3,
     l2_weight: float = 0.0,
-    evaluation_kwargs: Mapping[str, Any] | None = None,
+    evaluation_batch_size: int = 32,
+    max_evaluation_triples: int | None = None,
+    device: str | None = None,
     random_seed: int = 0,
 ) -> tuple[ERModel, dict[str, Any]]:
     """Train an auxiliary model on the training triples, and measure it on the validation triples.
@@ -66,17 +67,20 @@ def train_auxiliary(
     :param batch_size: pairs (LCWA) or triples (sLCWA) a batch
     :param learning_rate: Adam's learning rate
     :param l2_weight: the weight of L2 regularization (RESCAL's own default in PyKEEN is 10); 0: none
-    :param evaluation_kwargs: passed on to the evaluator
+    :param evaluation_batch_size: how many validation triples are ranked at a time
+    :param max_evaluation_triples: how many are ranked, a fixed random choice; None: all
+    :param device: None: the first GPU, if there is one
     :param random_seed: fixes the result
 
     :returns: the trained model; and its settings, validation metrics, and the digest of the triples it was trained on
     """
     model_kwargs = dict(model_kwargs or {})
-    result = pipeline(
+    ranked = sample_triples(dataset.validation, max_evaluation_triples)
+    result = run_pipeline(
         training=dataset.training,
-        validation=dataset.validation,
-        # never read: PyKEEN wants some test triples, and these are not the data set's
-        testing=dataset.validation,
+        validation=ranked,
+        # PyKEEN wants test triples: what is ranked stands in, so that the data set's own are never held
+        testing=ranked,
         model=model,
         model_kwargs=with_l2(model, model_kwargs, l2_weight),
         loss=loss,
@@ -84,9 +88,14 @@ def train_auxiliary(
         training_loop_kwargs={"automatic_memory_optimization": False},
         optimizer="adam",
         optimizer_kwargs={"lr": learning_rate},
-        training_kwargs={"num_epochs": epochs, "batch_size": batch_size, "use_tqdm_batch": False},
-        evaluation_kwargs=dict(evaluation_kwargs or {}),
+        training_kwargs={"num_epochs": epochs, "batch_size": batch_size},
+        evaluation_kwargs={
+            "batch_size": evaluation_batch_size,
+            "additional_filter_triples": [dataset.validation.mapped_triples],
+        },
         use_testing_data=False,
+        use_tqdm=False,
+        device=device,
         random_seed=random_seed,
     )
     record = {

@@ -1,6 +1,7 @@
 """The set of training triples T, and the keys by which it is searched."""
 
 import hashlib
+import math
 
 import torch
 from pykeen.constants import COLUMN_HEAD, COLUMN_RELATION, COLUMN_TAIL
@@ -25,8 +26,19 @@ def distinct(mapped_triples: LongTensor) -> LongTensor:
     :param mapped_triples: shape: (num_triples, 3)
 
     :returns: shape: (num_distinct, 3)
+
+    :raises ValueError: if triples of such ids cannot be numbered in 63 bits
     """
-    return torch.unique(mapped_triples, dim=0)
+    if not len(mapped_triples):
+        return mapped_triples
+    # one key a triple: several times faster than unique rows
+    sizes = mapped_triples.amax(dim=0) + 1
+    if math.prod(sizes.tolist()) >= 2**63:
+        raise ValueError(f"triples with ids up to {sizes.tolist()} do not fit into 64-bit keys")
+    _, relations, tails = sizes.unbind()
+    keys = torch.unique((mapped_triples[:, 0] * relations + mapped_triples[:, 1]) * tails + mapped_triples[:, 2])
+    rest = keys // tails
+    return torch.stack([rest // relations, rest % relations, keys % tails], dim=-1)
 
 
 def triples_digest(mapped_triples: LongTensor) -> str:
@@ -98,7 +110,7 @@ class TripleSet:
         return find(self._keys, self._triple_keys(heads, relations, tails)) >= 0
 
     def pair_keys(self, anchors: LongTensor, relations: LongTensor, sides: LongTensor) -> LongTensor:
-        """Number each pair by one integer, the same for the same pair; the tensors and the result have one shape."""
+        """Give each pair one integer, the same for the same pair; the tensors and the result have one shape."""
         return (sides * self.num_entities + anchors) * self.num_relations + relations
 
     def unpair(self, keys: LongTensor) -> tuple[LongTensor, LongTensor, LongTensor]:

@@ -104,7 +104,7 @@ class SchemaDataset(EagerDataset):
             for split, file in SPLITS.items()
         }
         schema = None
-        if metadata is not None and (metadata["entity_classes"] or metadata["domain_range"]):
+        if metadata is not None:
             schema = Schema.from_names(
                 **metadata,
                 entity_to_id=entity_to_id,
@@ -112,6 +112,8 @@ class SchemaDataset(EagerDataset):
                 mapped_triples=splits["training"],
                 place=f"{place}/metadata",
             )
+            if not any(pairs.numel() for pairs in (schema.entity_classes, schema.domains, schema.ranges)):
+                schema = None  # a hierarchy alone types nothing
         report = {
             "dataset": name,
             "source": source,

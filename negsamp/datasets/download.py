@@ -45,7 +45,7 @@ def find_in_mirror(entry: RegistryEntry, mirror: Path | None) -> Path | None:
         return None
     if not mirror.is_dir():
         raise InputError(f"{mirror}: no such mirror folder; correct mirror: in the config, or NEGSAMP_MIRROR")
-    archive = mirror / entry.archive
+    archive = mirror / str(entry.archive)
     return archive if archive.is_file() else None
 
 
@@ -63,16 +63,16 @@ def obtain_archive(entry: RegistryEntry, destination: Path, mirror: Path | None 
     original = find_in_mirror(entry, mirror)
     if destination.is_file() and _is_right(destination, entry):
         return destination
+    if original is None and entry.url is None:
+        raise InputError(
+            f"{entry.name}: {entry.archive} has no address and is not in {mirror or 'a mirror folder'}; set mirror: "
+            "in the config, or NEGSAMP_MIRROR, to a folder that holds it"
+        )
     with atomic_path(destination) as temporary:
         if original is not None:
             shutil.copyfile(original, temporary)
         elif entry.url is not None:
             _download(entry.url, temporary)
-        else:
-            raise InputError(
-                f"{entry.name}: {entry.archive} has no address and is not in {mirror or 'any mirror folder'}; set "
-                "mirror: in the config, or NEGSAMP_MIRROR, to a folder that holds it"
-            )
         verify(temporary, entry.hashes, origin=str(original or entry.url))
     return destination
 

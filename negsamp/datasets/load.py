@@ -13,7 +13,7 @@ from pykeen.datasets.base import PathDataset
 from negsamp.datasets.dataset import SchemaDataset
 from negsamp.datasets.download import find_in_mirror, obtain_archive, verify
 from negsamp.datasets.folder import SPLITS, read_triples
-from negsamp.datasets.registry import BUNDLED, SYNTHETIC, RegistryEntry, read_registry, resolve_name
+from negsamp.datasets.registry import SYNTHETIC, RegistryEntry, read_registry, resolve_name
 from negsamp.datasets.synthetic import generate
 from negsamp.errors import InputError
 from negsamp.io import file_hash
@@ -27,6 +27,7 @@ def load_dataset(
     mirror: str | Path | None = None,
     synthetic: Mapping[str, Any] | None = None,
     cache: Path | None = None,
+    name: str | None = None,
 ) -> SchemaDataset:
     """Load a data set.
 
@@ -36,18 +37,18 @@ def load_dataset(
         variable ``NEGSAMP_MIRROR``, if set
     :param synthetic: options of :func:`negsamp.datasets.synthetic.generate`, for the synthetic data set
     :param cache: where downloaded archives are kept; None: the user's cache folder
+    :param name: what to call a folder in results; None: its own name
 
     :raises InputError: if there is no such data set, or it is not what it should be
     """
     path = Path(name_or_path)
     if "/" in str(name_or_path) or os.sep in str(name_or_path) or (path / SPLITS["training"]).is_file():
-        return _folder_dataset(path)
-    name = resolve_name(str(name_or_path))
-    if name == SYNTHETIC:
+        return _folder_dataset(path, name)
+    entry = read_registry()[resolve_name(str(name_or_path))]
+    if entry.name == SYNTHETIC:
         return generate(**(synthetic or {}))
-    if name in BUNDLED:
-        return _bundled_dataset(name)
-    entry = read_registry()[name]
+    if entry.archive is None:
+        return _bundled_dataset(entry)
     mirror = mirror or os.environ.get("NEGSAMP_MIRROR")
     archive = find_in_mirror(entry, Path(mirror) if mirror else None)
     if archive is None:
@@ -102,21 +103,20 @@ def _check(entry: RegistryEntry, dataset: SchemaDataset, archive: Path) -> None:
             )
 
 
-def _folder_dataset(path: Path) -> SchemaDataset:
+def _folder_dataset(path: Path, name: str | None) -> SchemaDataset:
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; give a folder that holds train.txt, valid.txt and test.txt")
-    # the name alone: where a user keeps the folder must not change the bytes of a report
-    name = path.resolve().name
-    return SchemaDataset.from_folder(path, name, source=f"the folder {name}")
+    # the folder's name alone: where a user keeps it must not change the bytes of a report
+    folder = path.resolve().name
+    return SchemaDataset.from_folder(path, name or folder, source=f"the folder {folder}")
 
 
-def _bundled_dataset(name: str) -> SchemaDataset:
-    bundled = cast(PathDataset, dataset_resolver.make(name))
-    folder = Path(bundled.training_path).parent
+def _bundled_dataset(entry: RegistryEntry) -> SchemaDataset:
+    bundled = cast(PathDataset, dataset_resolver.make(entry.name))
     return SchemaDataset.from_names(
-        name,
-        read_triples(folder),
+        entry.name,
+        read_triples(Path(bundled.training_path).parent),
         mapping=(bundled.entity_to_id, bundled.relation_to_id),
-        source=f"{type(bundled).__name__}, as PyKEEN brings it along",
-        place=name,
+        source=entry.source,
+        place=entry.name,
     )

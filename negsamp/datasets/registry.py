@@ -1,4 +1,4 @@
-"""Which data sets are known by name. Standard library only: the Snakefile reads this in every job."""
+"""Which data sets are known by name; the Snakefile reads the same table."""
 
 import difflib
 import tomllib
@@ -8,10 +8,7 @@ from pathlib import Path
 
 from negsamp.errors import InputError
 
-__all__ = ["BUNDLED", "SYNTHETIC", "RegistryEntry", "read_registry", "resolve_name"]
-
-#: data sets that PyKEEN brings along
-BUNDLED = ("kinships", "nations", "umls")
+__all__ = ["SYNTHETIC", "RegistryEntry", "read_registry", "resolve_name"]
 
 #: the name of the graph that :func:`negsamp.datasets.synthetic.generate` makes
 SYNTHETIC = "synthetic"
@@ -21,20 +18,20 @@ _REGISTRY = Path(__file__).with_name("registry.toml")
 
 @dataclass(frozen=True)
 class RegistryEntry:
-    """A published archive: where it comes from, how to know it, and what it must hold."""
+    """A data set known by name; for a published archive: where it comes from, how to know it, what it must hold."""
 
     #: the name in lower case
     name: str
-    #: the file name of the archive; its stem is the folder inside
-    archive: str
     #: provenance, a sentence
     source: str
-    #: ``sha256:…`` or ``git-blob-sha1:…``; every one of them is checked
-    hashes: tuple[str, ...]
     #: whether any entity has a class
     classes: bool
     #: whether any relation has a domain, and any a range
     domains_and_ranges: bool
+    #: the file name of the archive; None: brought along by PyKEEN, or made here
+    archive: str | None = None
+    #: ``sha256:…`` or ``git-blob-sha1:…``; every one of them is checked
+    hashes: tuple[str, ...] = ()
     #: None: unknown
     licence: str | None = None
     #: None: only a mirror has the archive
@@ -45,23 +42,23 @@ class RegistryEntry:
     @property
     def folder(self) -> str:
         """The folder inside the archive."""
-        return Path(self.archive).stem
+        return Path(self.archive or "").stem
 
 
 def read_registry() -> dict[str, RegistryEntry]:
-    """Return the registered archives by name."""
+    """Return what is known, by name."""
     table = tomllib.loads(_REGISTRY.read_text(encoding="utf-8"))
-    return {name: RegistryEntry(name=name, **{**row, "hashes": tuple(row["hashes"])}) for name, row in table.items()}
+    return {name: RegistryEntry(name=name, **{**row, "hashes": tuple(row.get("hashes", ()))}) for name, row in table.items()}
 
 
 def resolve_name(name: str) -> str:
     """Return the known name that is meant, whatever its case.
 
-    :param name: a registered, bundled or synthetic data set
+    :param name: a data set's name, in any case
 
     :raises InputError: if there is none
     """
-    known = sorted([*read_registry(), *BUNDLED, SYNTHETIC])
+    known = sorted(read_registry())
     if name.lower() in known:
         return name.lower()
     close = difflib.get_close_matches(name.lower(), known, n=1)

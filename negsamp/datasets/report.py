@@ -143,4 +143,4 @@ def _notes(content: Mapping[str, Any], near_inverses: int, idle: int, stray_file
             if missing := content["relations"] - content[f"{side}s"]:
                 yield f"{missing} of {content['relations']} relations have no {side}"
     if stray_files:
-        yield f"{len(stray_files)} files are not part of the format and were ignored: {', '.join(stray_files)}"
+        yield f"ignored, not part of the format: {', '.join(stray_files)}"

@@ -145,7 +145,8 @@ def _score_candidates(
     triples, weights = [], []
     for relation, vector in enumerate(vectors):
         heads, tails = in_domain[relation].nonzero().flatten(), in_range[relation].nonzero().flatten()
-        distances = torch.cdist(entities[heads] + vector, entities[tails])
+        # the exact mode: a product of matrices may round differently on another machine, and order tails differently
+        distances = torch.cdist(entities[heads] + vector, entities[tails], compute_mode="donot_use_mm_for_euclid_dist")
         distances[heads.unsqueeze(dim=1) == tails] = torch.inf
         found, order = distances.topk(min(nearest, len(tails)), dim=1, largest=False)
         rows = torch.stack(

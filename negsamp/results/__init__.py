@@ -2,7 +2,7 @@
 
 from negsamp.results.collect import (
     average_seeds,
-    read_best,
+    read_chosen,
     read_finals,
     read_histograms,
     read_reports,
@@ -21,7 +21,20 @@ from negsamp.results.tables import (
     write_table,
 )
 
+#: by the name in the workflow
+TABLES = {
+    "datasets": datasets_table,
+    "pools": pools_table,
+    "link_prediction": link_prediction_table,
+    "parameters": parameters_table,
+    "slots": slots_table,
+    "cost": cost_table,
+}
+FIGURES = {"negatives": negatives_figure, "pool_sizes": pool_sizes_figure}
+
 __all__ = [
+    "FIGURES",
+    "TABLES",
     "Table",
     "average_seeds",
     "cost_table",
@@ -31,7 +44,7 @@ __all__ = [
     "parameters_table",
     "pool_sizes_figure",
     "pools_table",
-    "read_best",
+    "read_chosen",
     "read_finals",
     "read_histograms",
     "read_reports",

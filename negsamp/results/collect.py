@@ -12,7 +12,9 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from negsamp.errors import InputError
-from negsamp.io import read_json
+from negsamp.hpo.choice import choose
+from negsamp.io import read_json, read_jsonl
+from negsamp.pipeline import METRICS as PYKEEN_METRICS
 
 __all__ = [
     "METRICS",
@@ -20,7 +22,7 @@ __all__ = [
     "STUDY",
     "Paths",
     "average_seeds",
-    "read_best",
+    "read_chosen",
     "read_finals",
     "read_histograms",
     "read_reports",
@@ -35,13 +37,7 @@ Row: TypeAlias = dict[str, Any]
 #: what names a study
 STUDY = ["dataset", "model", "sampler", "negatives"]
 #: PyKEEN's names of the metrics in a record
-METRICS = [
-    "inverse_harmonic_mean_rank",
-    "hits_at_1",
-    "hits_at_3",
-    "hits_at_10",
-    "adjusted_arithmetic_mean_rank_index",
-]
+METRICS = list(PYKEEN_METRICS)
 #: what a trial varies
 PARAMETERS = ["margin", "learning_rate", "l2_weight"]
 #: what a timing file counts; null where it was not measured
@@ -141,27 +137,28 @@ def read_histograms(paths: Paths) -> pd.DataFrame:
     return _read(paths, rows, [*key, "count"], key, kind="statistics of pools")
 
 
-def read_best(paths: Paths) -> pd.DataFrame:
-    """Read the chosen trials of studies.
+def read_chosen(paths: Paths) -> pd.DataFrame:
+    """Read the trials of studies, and keep of each study the one that is chosen.
 
-    :param paths: ``best.json`` files
+    :param paths: ``trials-{chunk}.jsonl`` files, all chunks of each study
 
     :returns: one row a study: the chosen trial's parameters and validation metrics, the numbers of trials and failures
 
-    :raises InputError: if a file is missing or damaged, or two are of one study
+    :raises InputError: if a file is missing or damaged, or two hold one trial
     """
+    studies: dict[tuple[Any, ...], list[Any]] = {}
 
-    def rows(record: Any, path: Path) -> Iterator[Row]:
-        yield {
-            **_outcome(record),
-            "trial": None if record["trial"] is None else int(record["trial"]),
-            "trials": int(record["trials"]),
-            "failed": int(record["failed"]),
-        }
+    def rows(trials: Any, path: Path) -> Iterator[Row]:
+        for trial in trials:
+            yield {**{name: trial[name] for name in STUDY}, "trial": int(trial["trial"]), "record": trial}
 
+    for row in _read(paths, rows, [*STUDY, "trial", "record"], [*STUDY, "trial"], "trials", read_jsonl).itertuples():
+        studies.setdefault(tuple(row[1:5]), []).append(row.record)
+    chosen = [choose(records) for records in studies.values()]
     columns = [*STUDY, "state", "reason", *PARAMETERS, *METRICS, "trial", "trials", "failed"]
+    found = [{**_outcome(record), **{name: record[name] for name in columns[-3:]}} for record in chosen]
     # a whole number stays one beside the blank of a study that chose nothing
-    return _read(paths, rows, columns, key=STUDY, kind="the best trial of a study").astype({"trial": "Int64"})
+    return pd.DataFrame(found, columns=columns).astype({"trial": "Int64"})
 
 
 def read_finals(paths: Paths) -> pd.DataFrame:
@@ -256,13 +253,18 @@ def require(frame: pd.DataFrame, columns: Sequence[str], keys: Sequence[tuple[An
 
 
 def _read(
-    paths: Paths, rows: Callable[[Any, Path], Iterator[Row]], columns: list[str], key: list[str], kind: str
+    paths: Paths,
+    rows: Callable[[Any, Path], Iterator[Row]],
+    columns: list[str],
+    key: list[str],
+    kind: str,
+    read: Callable[[Path], Any] = read_json,
 ) -> pd.DataFrame:
     """Read files to rows and sort these by their key, which no two may share."""
     collected: list[Row] = []
     sources: dict[tuple[Any, ...], Path] = {}
     for path in map(Path, paths):
-        content = read_json(path)
+        content = read(path)
         try:
             found = list(rows(content, path))
         except InputError:

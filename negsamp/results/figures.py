@@ -22,8 +22,9 @@ from negsamp.results.tables import sampler_label
 
 __all__ = ["SAMPLER_STYLES", "negatives_figure", "pool_sizes_figure", "sampler_styles", "write_figure"]
 
-# the references are dashed; the hues are Paul Tol's "muted" set, which most colour-blind readers tell apart
-_REFERENCE, _POOL, _OWN = "--", "-", ":"
+# The hues are Paul Tol's "muted" set, which most colour-blind readers tell apart. A broken line lets one that it covers
+# shine through: the near misses have pools of the same size as the nearest neighbours.
+_REFERENCE, _POOL, _NEAR_MISS, _OWN = "--", "-", "-.", ":"
 SAMPLER_STYLES: dict[str, dict[str, Any]] = {
     "basic": {"color": "#777777", "marker": "x", "linestyle": _REFERENCE},
     "bernoulli": {"color": "#000000", "marker": "+", "linestyle": _REFERENCE},
@@ -33,8 +34,8 @@ SAMPLER_STYLES: dict[str, dict[str, Any]] = {
     "typedbyclass": {"color": "#44AA99", "marker": "v", "linestyle": _POOL},
     "relational": {"color": "#DDCC77", "marker": "D", "linestyle": _POOL},
     "nearestneighbor": {"color": "#CC6677", "marker": "P", "linestyle": _POOL},
-    "adversarial": {"color": "#882255", "marker": "X", "linestyle": _POOL},
-    "adaptiveadversarial": {"color": "#AA4499", "marker": "*", "linestyle": _POOL},
+    "adversarial": {"color": "#882255", "marker": "X", "linestyle": _NEAR_MISS},
+    "adaptiveadversarial": {"color": "#AA4499", "marker": "*", "linestyle": _NEAR_MISS},
 }
 #: for samplers of one's own, in the order of the config
 _OWN_STYLES: list[dict[str, Any]] = [
@@ -109,7 +110,7 @@ def negatives_figure(
         width, height = (_COLUMN, 3.2) if across == 1 else (_PAGE, 2.3)
         figure = Figure(figsize=(width, height * down + 0.4), layout="constrained")
         panels = figure.subplots(down, across, squeeze=False).flat
-        for panel, model in zip(panels, models, strict=False):
+        for model, panel in zip(models, panels, strict=False):
             for turn, sampler in enumerate(shown):
                 line = means[(means["model"] == model) & (means["sampler"] == sampler)]
                 # a little beside one another, as error bars would else hide error bars
@@ -171,8 +172,7 @@ def pool_sizes_figure(
                 [shares[0] if histogram["size"].iloc[0] == 0 else 0, *shares, 1],
                 where="post",
                 label=sampler_label(sampler),
-                # earlier lines are wider and markers staggered: a line shows beneath another that is the same
-                linewidth=2.4 - 1.4 * turn / len(shown),
+                # staggered, as equal lines would else hide each other's markers
                 markevery=(0.2 * turn / len(shown), 0.2),
                 clip_on=False,
                 **styles[sampler],

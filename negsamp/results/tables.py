@@ -27,7 +27,7 @@ from negsamp.results.collect import (
     STUDY,
     Paths,
     average_seeds,
-    read_best,
+    read_chosen,
     read_finals,
     read_reports,
     read_statistics,
@@ -75,6 +75,9 @@ _COMPLETE = "complete"
 _FAILED = "failed"
 _NOT_APPLICABLE = "not applicable"
 
+#: what may fill a slot, in the order of a fallback; ancestors carry their distance (``ancestors_1``)
+_STAGES = ["pool", "ancestors", "typed", "corrupt", "everything", "masked", "rescued"]
+
 #: rows that fit on a page
 _PAGE_ROWS = 50
 
@@ -87,6 +90,7 @@ _LATEX = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
+        "[": "{[}",  # at the start of a row it would belong to the end of the row above
         "±": r"$\pm$",
         "≤": r"$\leq$",
         "×": r"$\times$",
@@ -280,7 +284,7 @@ def pools_table(
 
 def link_prediction_table(
     finals: Paths,
-    best: Paths,
+    trials: Paths,
     *,
     dataset: str,
     models: Sequence[str],
@@ -292,7 +296,7 @@ def link_prediction_table(
     """Compare samplers and numbers of negatives by link prediction on test, the best of each column in bold.
 
     :param finals: a ``seed-{seed}.json`` of each study and seed
-    :param best: a ``best.json`` of each study
+    :param trials: ``trials-{chunk}.jsonl``, all chunks of each study
     :param dataset: the data set
     :param models: the models, in order
     :param samplers: the samplers, in order
@@ -304,8 +308,8 @@ def link_prediction_table(
     """
     keys = _studies([dataset], models, samplers, negatives, not_applicable)
     retrained = _rows(average_seeds(_wanted_finals(finals, keys, seeds)), STUDY, keys, "the retraining of a study")
-    searches = read_best(best)[[*STUDY, "trials", "failed"]].rename(columns={"failed": "trials_failed"})
-    searched = _rows(searches, STUDY, keys, "the best trial of a study")
+    searches = read_chosen(trials)[[*STUDY, "trials", "failed"]].rename(columns={"failed": "trials_failed"})
+    searched = _rows(searches, STUDY, keys, "trials of a study")
     # the state is the retraining's: a study is told by what it yields on test
     found = [{**search, **final} for search, final in zip(searched, retrained, strict=True)]
     studies = dict(zip(keys, found, strict=True))
@@ -343,7 +347,7 @@ def link_prediction_table(
 
 
 def parameters_table(
-    best: Paths,
+    trials: Paths,
     *,
     datasets: Sequence[str],
     models: Sequence[str],
@@ -353,7 +357,7 @@ def parameters_table(
 ) -> Table:
     """List the hyper-parameters that each study chose.
 
-    :param best: a ``best.json`` of each study
+    :param trials: ``trials-{chunk}.jsonl``, all chunks of each study
     :param datasets: the data sets, in order
     :param models: the models, in order
     :param samplers: the samplers, in order
@@ -363,7 +367,7 @@ def parameters_table(
     :raises InputError: if a record is missing or damaged
     """
     keys = _studies(datasets, models, samplers, negatives, not_applicable)
-    found = _rows(read_best(best), STUDY, keys, "the best trial of a study")
+    found = _rows(read_chosen(trials), STUDY, keys, "trials of a study")
     rows = []
     for row in found:
         cells = _told(row, 5)
@@ -417,9 +421,7 @@ def slots_table(
         for stage, count in (record["slots"] or {}).items():
             counts[key][stage] = counts[key].get(stage, 0) + count
 
-    # the pool first and what had none last; the stages of fallbacks lie between
-    ends = {"pool": -1, "masked": 1, "rescued": 2}
-    stages = sorted({stage for total in counts.values() for stage in total}, key=lambda name: (ends.get(name, 0), name))
+    stages = sorted({stage for total in counts.values() for stage in total}, key=_stage_order)
     raw: list[dict[str, Any]] = []
     rows = []
     for key, total in counts.items():
@@ -429,9 +431,10 @@ def slots_table(
         raw += [{**study, "stage": stage, "slots": total[stage], "share": shares[stage]} for stage in shares] or [study]
         cells = [f"{shares[stage]:.2%} ({total[stage]:,})" if stage in total else _NOTHING for stage in stages]
         rows.append([*_names(study), *([f"{slots:,}", *cells] if total else _told(study, 1 + len(stages)))])
+    labels = [stage.replace("_", " ") for stage in stages]
     return Table(
         raw=_raw(raw, [*STUDY, "state", "stage", "slots", "share"], counts=["slots"]),
-        display=pd.DataFrame(rows, columns=["data set", "model", "sampler", "negatives", "slots", *stages]),
+        display=pd.DataFrame(rows, columns=["data set", "model", "sampler", "negatives", "slots", *labels]),
         title="Slots by the stage that filled them",
         label="slots",
         notes=f"Share and count, summed over the retrainings that finished, of {len(seeds)} for each study.",
@@ -544,6 +547,13 @@ def _raw(rows: Sequence[dict[str, Any]], columns: Sequence[str], counts: Sequenc
 def _names(row: dict[str, Any]) -> list[str]:
     """Display what names a study."""
     return [row["dataset"], row["model"], sampler_label(row["sampler"]), _count(row["negatives"])]
+
+
+def _stage_order(stage: str) -> tuple[int, int, str]:
+    """Sort stages as they take turns; those of one's own stand before what is drawn from everything."""
+    name, _, distance = stage.partition("_")
+    place = _STAGES.index(name) if name in _STAGES else _STAGES.index("everything") - 1
+    return place, int(distance) if distance.isdigit() else 0, stage
 
 
 def _told(row: dict[str, Any], width: int) -> list[str]:

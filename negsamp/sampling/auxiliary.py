@@ -18,6 +18,8 @@ __all__ = ["AuxiliaryNegativeSampler"]
 class AuxiliaryNegativeSampler(PoolNegativeSampler):
     """Draw from pools that are found with a trained auxiliary model."""
 
+    needs = "auxiliary"
+
     def __init__(
         self,
         *,

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from class_resolver import HintOrType
@@ -16,11 +16,9 @@ from pykeen.constants import COLUMN_HEAD, COLUMN_TAIL
 from pykeen.sampling import NegativeSampler
 from pykeen.sampling.filtering import Filterer
 from pykeen.typing import BoolTensor, FloatTensor, LongTensor, MappedTriples
-from torch import Tensor
 
-from negsamp.pools import Exclusions, KnownPositives, LookUp, Pools, Queries, Stage, corrupt_pools, typed_pools
+from negsamp.pools import Exclusions, KnownPositives, Pools, Queries, Stage, corrupt_pools, typed_pools
 from negsamp.pools import load_stage as load_stored
-from negsamp.pools.stage import Answers
 from negsamp.sampling.sides import Corruption, Slots, assign_slots, head_probabilities
 from negsamp.schema import Schema
 from negsamp.triples import HEAD, TAIL, TripleSet
@@ -46,6 +44,9 @@ class PoolNegativeSampler(NegativeSampler, ABC):
 
     #: the stages that ``fallback="semantic"`` means, by name; see :meth:`stages_named`
     semantic_fallback: ClassVar[tuple[str, ...]] = ("typed", "corrupt", "everything")
+
+    #: what the pool is built from beside the triples
+    needs: ClassVar[Literal["nothing", "classes", "domains_and_ranges", "auxiliary"]] = "nothing"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Show the options of all ancestors in the signature.
@@ -76,7 +77,7 @@ class PoolNegativeSampler(NegativeSampler, ABC):
     ) -> None:
         """Find or build the pools, and their exclusions.
 
-        :param mapped_triples: shape: (num_triples, 3), the training triples; PyKEEN's artificial inverses are recognised
+        :param mapped_triples: shape: (num_triples, 3), the training triples; artificial inverses are recognised
         :param num_entities: the number of entities; None: inferred from the triples
         :param num_relations: the number of relations, artificial inverses counted; None: inferred from the triples
         :param num_negs_per_pos: how many negatives a positive gets; None: 1

@@ -16,6 +16,7 @@ class TypedNegativeSampler(PoolNegativeSampler):
     """
 
     semantic_fallback: ClassVar[tuple[str, ...]] = ("ancestors", "corrupt", "everything")
+    needs = "domains_and_ranges"
 
     def build_pools(self) -> Pools:  # noqa: D102
         if self.schema is None:

@@ -14,6 +14,7 @@ class TypedByClassNegativeSampler(PoolNegativeSampler):
     """Draw from the entities that share a class with the replaced one, for graphs without domains and ranges."""
 
     semantic_fallback: ClassVar[tuple[str, ...]] = ("ancestors", "corrupt", "everything")
+    needs = "classes"
 
     def __init__(self, *, classes: ClassSelection = "specific", **kwargs: Any) -> None:
         """Keep the choice of classes.

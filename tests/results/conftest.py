@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from negsamp.io import write_json
+from negsamp.io import write_json, write_jsonl
 
 METRICS = {
     "inverse_harmonic_mean_rank": 0.25,
@@ -68,13 +68,21 @@ class Records:
         }
         return self._write(f"pools/{dataset}/{sampler}.statistics.json", statistics)
 
-    def best(
+    def trials(
         self, dataset: str = "wn18", model: str = "TransE", sampler: str = "random", negatives: int = 1, **changes: Any
     ) -> Path:
-        record = {**self._outcome(dataset, model, sampler, negatives), "trial": 7, "trials": 30, "failed": 2}
-        if changes.get("state") == "failed":
-            record |= {"reason": "no trial finished", "trial": None, "parameters": None, "metrics": None}
-        return self._write(f"hpo/{dataset}/{model}/{sampler}/{negatives}/best.json", {**record, **changes})
+        """Write 30 trials, of which 2 failed and trial 7 is the best, or all failed."""
+        record = {**self._outcome(dataset, model, sampler, negatives), **changes}
+        worse = {**METRICS, "inverse_harmonic_mean_rank": 0.0}
+        failure = {"state": "failed", "reason": "diverged", "metrics": None}
+        all_failed = record["state"] == "failed"
+        trials = [
+            {**record, "trial": i, **(failure if all_failed or i < 2 else {} if i == 7 else {"metrics": worse})}
+            for i in range(30)
+        ]
+        path = self.root / f"hpo/{dataset}/{model}/{sampler}/{negatives}/trials-0.jsonl"
+        write_jsonl(path, trials)
+        return path
 
     def final(
         self,

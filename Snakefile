@@ -1,0 +1,33 @@
+"""From a downloaded graph to the paper's tables: data, auxiliary model, pools, trials, retraining, tables, figures."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/auxiliary.smk"
+include: "rules/pools.smk"
+include: "rules/hpo.smk"
+include: "rules/tables.smk"
+
+
+wildcard_constraints:
+    dataset="|".join(DATASETS),
+    model="|".join(config["models"]),
+    sampler="|".join(config["samplers"]),
+    negatives=r"\d+",
+    chunk=r"\d+",
+    seed=r"\d+",
+
+
+rule all:
+    """Make every table and figure (the default target)."""
+    default_target: True
+    input:
+        rules.tables.input,
+        rules.figures.input,

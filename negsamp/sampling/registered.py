@@ -1,0 +1,33 @@
+"""The samplers of this package by name, made known to PyKEEN's resolver."""
+
+from pykeen.sampling import negative_sampler_resolver
+
+from negsamp.sampling.adversarial import AdversarialNegativeSampler
+from negsamp.sampling.base import PoolNegativeSampler
+from negsamp.sampling.corrupt import CorruptNegativeSampler
+from negsamp.sampling.nearest_neighbor import NearestNeighborNegativeSampler
+from negsamp.sampling.random import RandomNegativeSampler
+from negsamp.sampling.relational import RelationalNegativeSampler
+from negsamp.sampling.typed import TypedNegativeSampler
+from negsamp.sampling.typed_by_class import TypedByClassNegativeSampler
+
+__all__ = ["SAMPLERS"]
+
+_SYNONYMS: dict[type[PoolNegativeSampler], set[str]] = {NearestNeighborNegativeSampler: {"nearestneighbour"}}
+
+#: every sampler of this package by name, in the order of the tables
+SAMPLERS: dict[str, type[PoolNegativeSampler]] = {
+    cls.get_normalized_name(): cls
+    for cls in (
+        RandomNegativeSampler,
+        CorruptNegativeSampler,
+        TypedNegativeSampler,
+        TypedByClassNegativeSampler,
+        RelationalNegativeSampler,
+        NearestNeighborNegativeSampler,
+        AdversarialNegativeSampler,
+    )
+}
+
+for _cls in SAMPLERS.values():
+    negative_sampler_resolver.register(_cls, synonyms=_SYNONYMS.get(_cls), raise_on_conflict=False)

@@ -1,0 +1,212 @@
+"""What the rules ask: names, paths, what is applicable, and which code a script depends on.
+
+Read again by every cluster job, so nothing heavy is imported: not even negsamp, which brings torch.
+"""
+
+import ast
+import hashlib
+import os
+import tomllib
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+validate(config, "schemas/config.schema.yaml")
+
+ROOT = Path(workflow.basedir)
+# scripts run the code beside this workflow, in whatever environment they run
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+RESULTS = f"results/{config['name']}"
+DATASETS = [name.lower() for name in config["datasets"]]
+REGISTRY = tomllib.loads((ROOT / "negsamp/datasets/registry.toml").read_text(encoding="utf-8"))
+FOLDERS = {name.lower(): Path(folder) for name, folder in config["folders"].items()}
+
+#: PyKEEN's own samplers, which have no pools
+WITHOUT_POOLS = {"basic", "bernoulli"}
+#: what a sampler needs beside the triples; tests compare with each class's own word
+NEEDS = {
+    "typed": "domains_and_ranges",
+    "typedbyclass": "classes",
+    "nearestneighbor": "auxiliary",
+    "adversarial": "auxiliary",
+}
+
+for _name in DATASETS:
+    if _name not in REGISTRY and _name not in FOLDERS:
+        _known = ", ".join([*REGISTRY, *FOLDERS])
+        raise WorkflowError(f"config, datasets: unknown data set {_name!r}; known are {_known}; add it to folders")
+
+
+def is_applicable(dataset, sampler):
+    """Tell whether a data set has what a sampler needs, without reading it."""
+    need = NEEDS.get(sampler)
+    if need not in ("classes", "domains_and_ranges"):
+        return True
+    if dataset in FOLDERS:
+        file = {"classes": "entity_classes.json", "domains_and_ranges": "relation_domain_range.json"}[need]
+        return (FOLDERS[dataset] / "metadata" / file).is_file()
+    return REGISTRY[dataset][need]
+
+
+def applicable_samplers(dataset):
+    return [sampler for sampler in config["samplers"] if is_applicable(dataset, sampler)]
+
+
+def not_applicable():
+    """List what the tables show as not applicable."""
+    return [[d, s] for d in DATASETS for s in config["samplers"] if not is_applicable(d, s)]
+
+
+def studies(dataset=None):
+    """List the studies of a data set, or of all, as keyword arguments of a path."""
+    return [
+        {"dataset": d, "model": model, "sampler": sampler, "negatives": negatives}
+        for d in ([dataset] if dataset else DATASETS)
+        for sampler in applicable_samplers(d)
+        for negatives in config["negatives"]
+        for model in config["models"]
+    ]
+
+
+def fill(pattern, rows, **lists):
+    """Fill a path pattern for each row, and within it for each combination of the lists."""
+    return [path for row in rows for path in expand(pattern, **row, **lists)]
+
+
+def dataset_source(wildcards):
+    """Name the files that a data set is read from; none for one that is brought along or made."""
+    dataset = wildcards.dataset
+    if dataset in FOLDERS:
+        folder = FOLDERS[dataset]
+        splits = [folder / name for name in ("train.txt", "valid.txt", "test.txt")]
+        return [str(path) for path in [*splits, *sorted(folder.glob("m[ae][pt]*/*.json"))]]
+    return f"resources/archives/{dataset}.zip" if "archive" in REGISTRY[dataset] else []
+
+
+def dataset_options(wildcards):
+    """Tell how a data set is read, by the options of negsamp.datasets.load_dataset, or by the archive's hashes."""
+    dataset = wildcards.dataset
+    if dataset in FOLDERS:
+        return {"folder": str(FOLDERS[dataset])}
+    if "archive" in REGISTRY[dataset]:
+        return {"hashes": REGISTRY[dataset]["hashes"]}
+    return {"synthetic": config["synthetic"]} if dataset == "synthetic" else {}
+
+
+def auxiliary_if_needed(wildcards):
+    return rules.train_auxiliary.output.model if NEEDS.get(wildcards.sampler) == "auxiliary" else []
+
+
+def pools_if_any(wildcards):
+    return [] if wildcards.sampler in WITHOUT_POOLS else rules.build_pools.output.pools
+
+
+def pool_options(wildcards):
+    """Pick the sampling options that decide which pools are found."""
+    names = {"filtered"}
+    if NEEDS.get(wildcards.sampler) == "auxiliary":
+        names |= {"num_neighbors", "metric"}
+    if wildcards.sampler == "typedbyclass":
+        names |= {"classes"}
+    return {name: config["sampling"][name] for name in sorted(names)}
+
+
+def training_options(wildcards):
+    """Collect what all trainings have in common."""
+    return {
+        **config["training"],
+        "evaluation_batch_size": config["evaluation"]["batch_size"],
+        "max_evaluation_triples": config["evaluation"]["max_triples"],
+        "device": config["compute"]["device"],
+        "sampling": {} if wildcards.sampler in WITHOUT_POOLS else config["sampling"],
+    }
+
+
+def chunks():
+    """Number the chunks of a study's trials."""
+    return range(-(-config["hpo"]["trials"] // config["hpo"]["trials_per_job"]))
+
+
+def trials_of_chunk(wildcards):
+    size = config["hpo"]["trials_per_job"]
+    start = int(wildcards.chunk) * size
+    return list(range(start, min(start + size, config["hpo"]["trials"])))
+
+
+def pool_statistics(*datasets):
+    """List the statistics of the samplers that have pools, of all data sets unless some are given."""
+    rows = [
+        {"dataset": dataset, "sampler": sampler}
+        for dataset in datasets or DATASETS
+        for sampler in applicable_samplers(dataset)
+        if sampler not in WITHOUT_POOLS
+    ]
+    return fill(rules.build_pools.output.statistics, rows)
+
+
+#: the tables over all data sets; link prediction has one a data set
+TABLES = ("datasets", "pools", "parameters", "slots", "cost")
+
+
+def table_input(wildcards):
+    """Name the records that a table is made of, by the parameter that the package's function calls them."""
+    match wildcards.table:
+        case "datasets":
+            return {"reports": expand(rules.prepare_dataset.output.report, dataset=DATASETS)}
+        case "pools":
+            return {"statistics": pool_statistics()}
+        case "parameters":
+            return {"trials": fill(rules.run_trials.output.trials, studies(), chunk=chunks())}
+        case "slots":
+            return {"finals": fill(rules.retrain.output.record, studies(), seed=config["seeds"])}
+        case "cost":
+            trials = fill(rules.run_trials.output.timing, studies(), chunk=chunks())
+            return {"timings": [*trials, *fill(rules.retrain.output.timing, studies(), seed=config["seeds"])]}
+
+
+def table_options(table, *datasets):
+    """Tell which rows and columns a table or figure has, of one data set or all, in the order of the config."""
+    rows = {"dataset": datasets[0]} if datasets else {"datasets": DATASETS}
+    if table == "datasets":
+        return rows
+    if table == "pools":
+        samplers = [sampler for sampler in config["samplers"] if sampler not in WITHOUT_POOLS]
+        return {**rows, "samplers": samplers, "not_applicable": not_applicable()}
+    return {
+        **rows,
+        **{key: config[key] for key in ("models", "samplers", "negatives")},
+        **({} if table == "parameters" else {"seeds": config["seeds"]}),
+        "not_applicable": not_applicable(),
+    }
+
+
+def modules_of(path, seen):
+    """Find the modules of negsamp that a file imports, directly or not."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            for length in range(2, len(parts) + 1 if parts[0] == "negsamp" else 0):
+                file = ROOT.joinpath(*parts[:length])
+                for module in (file.with_suffix(".py"), file / "__init__.py"):
+                    if module.is_file() and module not in seen:
+                        seen.add(module)
+                        modules_of(module, seen)
+    return seen
+
+
+def code_of(script):
+    """Digest the code of the package that a script depends on: imported code triggers no rerun by itself."""
+    files = sorted(modules_of(ROOT / f"workflow_scripts/{script}.py", set()))
+    content = b"".join(file.relative_to(ROOT).as_posix().encode() + file.read_bytes() for file in files)
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+CODE = {path.stem: code_of(path.stem) for path in sorted((ROOT / "workflow_scripts").glob("*.py"))}

@@ -1,0 +1,132 @@
+"""Stage 5, tables and figures: from the records of all stages before.
+
+Reads   resources/datasets/, results/{name}/pools/, results/{name}/hpo/, results/{name}/final/
+Writes  results/{name}/tables/ (CSV, LaTeX, Markdown), results/{name}/figures/ (PNG, PDF)
+"""
+
+
+rule make_table:
+    """Write a table over all data sets."""
+    input:
+        unpack(table_input),
+    output:
+        csv=report(
+            f"{RESULTS}/tables/{{table}}.csv",
+            caption="report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
+        tex=f"{RESULTS}/tables/{{table}}.tex",
+        md=f"{RESULTS}/tables/{{table}}.md",
+    log:
+        f"{RESULTS}/logs/make_table/{{table}}.log",
+    wildcard_constraints:
+        table="|".join(TABLES),
+    conda:
+        "../envs/negsamp.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="30m",
+    params:
+        table=lambda wildcards: wildcards.table,
+        options=lambda wildcards: table_options(wildcards.table),
+        code=CODE["make_table"],
+    script:
+        "../workflow_scripts/make_table.py"
+
+
+rule make_link_prediction_table:
+    """Write the link prediction table of a data set."""
+    input:
+        finals=lambda wildcards: fill(rules.retrain.output.record, studies(wildcards.dataset), seed=config["seeds"]),
+        trials=lambda wildcards: fill(rules.run_trials.output.trials, studies(wildcards.dataset), chunk=chunks()),
+    output:
+        csv=report(
+            f"{RESULTS}/tables/link_prediction/{{dataset}}.csv",
+            caption="report/link_prediction.rst",
+            category="Tables",
+            labels={"table": "link_prediction", "data set": "{dataset}"},
+        ),
+        tex=f"{RESULTS}/tables/link_prediction/{{dataset}}.tex",
+        md=f"{RESULTS}/tables/link_prediction/{{dataset}}.md",
+    log:
+        f"{RESULTS}/logs/make_link_prediction_table/{{dataset}}.log",
+    conda:
+        "../envs/negsamp.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="30m",
+    params:
+        table="link_prediction",
+        options=lambda wildcards: table_options("link_prediction", wildcards.dataset),
+        code=CODE["make_table"],
+    script:
+        "../workflow_scripts/make_table.py"
+
+
+rule plot_negatives:
+    """Plot the test MRR of a data set against the number of negatives."""
+    input:
+        finals=rules.make_link_prediction_table.input.finals,
+    output:
+        png=report(
+            f"{RESULTS}/figures/negatives/{{dataset}}.png",
+            caption="report/negatives.rst",
+            category="Figures",
+            labels={"figure": "negatives", "data set": "{dataset}"},
+        ),
+        pdf=f"{RESULTS}/figures/negatives/{{dataset}}.pdf",
+    log:
+        f"{RESULTS}/logs/plot_negatives/{{dataset}}.log",
+    conda:
+        "../envs/negsamp.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="30m",
+    params:
+        figure="negatives",
+        options=lambda wildcards: table_options("link_prediction", wildcards.dataset),
+        code=CODE["plot_figure"],
+    script:
+        "../workflow_scripts/plot_figure.py"
+
+
+rule plot_pool_sizes:
+    """Plot the distribution of the pool sizes of a data set."""
+    input:
+        statistics=lambda wildcards: pool_statistics(wildcards.dataset),
+    output:
+        png=report(
+            f"{RESULTS}/figures/pool_sizes/{{dataset}}.png",
+            caption="report/pool_sizes.rst",
+            category="Figures",
+            labels={"figure": "pool sizes", "data set": "{dataset}"},
+        ),
+        pdf=f"{RESULTS}/figures/pool_sizes/{{dataset}}.pdf",
+    log:
+        f"{RESULTS}/logs/plot_pool_sizes/{{dataset}}.log",
+    conda:
+        "../envs/negsamp.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="30m",
+    params:
+        figure="pool_sizes",
+        options=lambda wildcards: table_options("pools", wildcards.dataset),
+        code=CODE["plot_figure"],
+    script:
+        "../workflow_scripts/plot_figure.py"
+
+
+rule tables:
+    """Write all tables."""
+    input:
+        expand(rules.make_table.output, table=TABLES),
+        expand(rules.make_link_prediction_table.output, dataset=DATASETS),
+
+
+rule figures:
+    """Plot all figures."""
+    input:
+        expand(rules.plot_negatives.output, dataset=DATASETS),
+        expand(rules.plot_pool_sizes.output, dataset=[d for d in DATASETS if pool_statistics(d)]),

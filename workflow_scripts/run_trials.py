@@ -1,0 +1,24 @@
+"""Run some trials of a study."""
+
+from pathlib import Path
+
+from negsamp.datasets import SchemaDataset
+from negsamp.hpo import Options, Study, run_trials
+from negsamp.io import job_log, write_json, write_jsonl
+
+with job_log(snakemake.log[0]):
+    wildcards, params = snakemake.wildcards, snakemake.params
+    records, costs = run_trials(
+        SchemaDataset.load(Path(snakemake.input.dataset[0]).parent),
+        Study(wildcards.dataset, wildcards.model, wildcards.sampler, int(wildcards.negatives)),
+        params.trials,
+        space=params.space,
+        seed=params.seed,
+        options=Options(**params.options),
+        pools=snakemake.input.get("pools") or None,
+        threads=params.threads,
+        parts=Path(snakemake.output.trials).parent / "parts",
+        code=params.code,
+    )
+    write_jsonl(snakemake.output.trials, records)
+    write_json(snakemake.output.timing, {"trials": costs})

@@ -1,0 +1,24 @@
+"""Train the auxiliary model of a data set, and save it with its own validation metrics."""
+
+from pathlib import Path
+
+import torch
+
+from negsamp.auxiliary import train_auxiliary
+from negsamp.datasets import SchemaDataset
+from negsamp.io import job_log, stable_seed, write_json
+from negsamp.models import save_model
+
+with job_log(snakemake.log[0]):
+    torch.set_num_threads(snakemake.params.threads)
+    dataset = SchemaDataset.load(Path(snakemake.input.dataset[0]).parent)
+    model, record = train_auxiliary(
+        dataset,
+        **snakemake.params.options,
+        evaluation_batch_size=snakemake.params.evaluation["batch_size"],
+        max_evaluation_triples=snakemake.params.evaluation["max_triples"],
+        device=snakemake.params.device,
+        random_seed=stable_seed(snakemake.params.seed, dataset.name, "auxiliary"),
+    )
+    save_model(snakemake.output.model, model, record)
+    write_json(snakemake.output.record, {"dataset": dataset.name, **record})
