@@ -5,7 +5,12 @@ Importing this package makes its samplers known to PyKEEN by name::
     import negsamp
     from pykeen.pipeline import pipeline
 
-    pipeline(dataset="nations", model="TransE", negative_sampler="corrupt", negative_sampler_kwargs={"fallback": "random"})
+    pipeline(
+        dataset="nations",
+        model="TransE",
+        negative_sampler="corrupt",
+        negative_sampler_kwargs={"num_negs_per_pos": 10, "fallback": "random"},
+    )
 """
 
 from negsamp.sampling import (

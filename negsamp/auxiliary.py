@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import torch
 from pykeen.models import ERModel
@@ -16,15 +16,13 @@ from pykeen.nn import (
     RotatEInteraction,
     TransEInteraction,
 )
+from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import FloatTensor, LongTensor
 
 from negsamp.errors import InputError
-from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
 from negsamp.models import load_model, with_l2
+from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
 from negsamp.triples import TAIL, TripleSet, triples_digest
-
-if TYPE_CHECKING:
-    from pykeen.datasets.base import Dataset
 
 __all__ = [
     "best_scored",
@@ -39,7 +37,8 @@ BLOCK = 1 << 26
 
 
 def train_auxiliary(
-    dataset: Dataset,
+    training: CoreTriplesFactory,
+    validation: CoreTriplesFactory,
     *,
     model: str = "RESCAL",
     model_kwargs: Mapping[str, Any] | None = None,
@@ -58,7 +57,8 @@ def train_auxiliary(
 
     The default scores one pair against all entities (LCWA): negatives would gather a d × d matrix each in RESCAL.
 
-    :param dataset: the data set; its test triples are not looked at
+    :param training: the training triples
+    :param validation: the validation triples; test triples are not asked for
     :param model: the name of a PyKEEN model
     :param model_kwargs: its options, plain values
     :param training_loop: PyKEEN's name of the training loop
@@ -75,11 +75,11 @@ def train_auxiliary(
     :returns: the trained model; and its settings, validation metrics, and the digest of the triples it was trained on
     """
     model_kwargs = dict(model_kwargs or {})
-    ranked = sample_triples(dataset.validation, max_evaluation_triples)
+    ranked = sample_triples(validation, max_evaluation_triples)
     result = run_pipeline(
-        training=dataset.training,
+        training=training,
         validation=ranked,
-        # PyKEEN wants test triples: what is ranked stands in, so that the data set's own are never held
+        # PyKEEN wants test triples: what is ranked stands in
         testing=ranked,
         model=model,
         model_kwargs=with_l2(model, model_kwargs, l2_weight),
@@ -91,7 +91,7 @@ def train_auxiliary(
         training_kwargs={"num_epochs": epochs, "batch_size": batch_size},
         evaluation_kwargs={
             "batch_size": evaluation_batch_size,
-            "additional_filter_triples": [dataset.validation.mapped_triples],
+            "additional_filter_triples": [validation.mapped_triples],
         },
         use_testing_data=False,
         use_tqdm=False,
@@ -111,9 +111,9 @@ def train_auxiliary(
             "random_seed": random_seed,
         },
         "validation": metrics_of(result.metric_results),
-        "triples_digest": triples_digest(dataset.training.mapped_triples),
+        "triples_digest": triples_digest(training.mapped_triples),
     }
-    return result.model, record
+    return cast(ERModel, result.model), record
 
 
 def resolve_auxiliary(auxiliary: ERModel | str | os.PathLike[str], triples: TripleSet) -> ERModel:
@@ -187,7 +187,7 @@ def best_scored(model: ERModel, anchors: LongTensor, relations: LongTensor, side
     result = torch.empty(len(anchors), k, dtype=torch.long)
     rows = max(BLOCK // max(entity_vectors(model).numel(), 1), 1)
     for side in (0, 1):
-        for part in (sides == side).nonzero().flatten().split(rows):
+        for part in torch.split((sides == side).nonzero().flatten(), rows):
             pair = [anchors[part], relations[part]]
             if side == TAIL:
                 scores = model.predict_t(torch.stack(pair, dim=-1))

@@ -1,7 +1,6 @@
 """The command line: each command calls the function that the workflow's script calls."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 

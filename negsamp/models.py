@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pykeen.models import ERModel, model_resolver
@@ -68,8 +68,8 @@ def load_model(path: str | os.PathLike[str]) -> tuple[ERModel, dict[str, Any]]:
             torch.empty(0, 3, dtype=torch.long), settings["num_entities"], settings["num_relations"]
         )
         kwargs = with_l2(settings["model"], settings["model_kwargs"], settings["l2_weight"])
-        model = model_resolver.make(settings["model"], triples_factory=factory, random_seed=0, **kwargs)
-        load_weights(model, str(path))
+        made = model_resolver.make(settings["model"], triples_factory=factory, random_seed=0, **kwargs)
+        load_weights(made, str(path))
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: holds no model that can be rebuilt ({error}); train it again") from error
-    return model.eval(), settings
+    return cast(ERModel, made.eval()), settings

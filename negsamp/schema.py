@@ -206,7 +206,8 @@ class Schema:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, torch.Tensor], rest: Mapping[str, Any]) -> Schema:
         """Undo :meth:`to_tensors`."""
-        return cls(**tensors, **{**rest, "classes": tuple(rest["classes"])})
+        fields: dict[str, Any] = {**tensors, **rest, "classes": tuple(rest["classes"])}
+        return cls(**fields)
 
 
 def _as_list(value: str | Sequence[str]) -> list[str]:

@@ -4,8 +4,7 @@ import hashlib
 import math
 
 import torch
-from pykeen.constants import COLUMN_HEAD, COLUMN_RELATION, COLUMN_TAIL
-from pykeen.typing import BoolTensor, LongTensor
+from pykeen.typing import COLUMN_HEAD, COLUMN_RELATION, COLUMN_TAIL, BoolTensor, LongTensor
 
 __all__ = [
     "HEAD",

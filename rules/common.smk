@@ -16,7 +16,7 @@ validate(config, "schemas/config.schema.yaml")
 
 ROOT = Path(workflow.basedir)
 # scripts run the code beside this workflow, in whatever environment they run
-os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), os.getenv("PYTHONPATH", "")]).rstrip(os.pathsep))
 
 RESULTS = f"results/{config['name']}"
 DATASETS = [name.lower() for name in config["datasets"]]
@@ -45,7 +45,10 @@ def is_applicable(dataset, sampler):
     if need not in ("classes", "domains_and_ranges"):
         return True
     if dataset in FOLDERS:
-        file = {"classes": "entity_classes.json", "domains_and_ranges": "relation_domain_range.json"}[need]
+        file = {
+            "classes": "entity_classes.json",
+            "domains_and_ranges": "relation_domain_range.json",
+        }[need]
         return (FOLDERS[dataset] / "metadata" / file).is_file()
     return REGISTRY[dataset][need]
 
@@ -163,7 +166,12 @@ def table_input(wildcards):
             return {"finals": fill(rules.retrain.output.record, studies(), seed=config["seeds"])}
         case "cost":
             trials = fill(rules.run_trials.output.timing, studies(), chunk=chunks())
-            return {"timings": [*trials, *fill(rules.retrain.output.timing, studies(), seed=config["seeds"])]}
+            return {
+                "timings": [
+                    *trials,
+                    *fill(rules.retrain.output.timing, studies(), seed=config["seeds"]),
+                ]
+            }
 
 
 def table_options(table, *datasets):
@@ -186,7 +194,10 @@ def modules_of(path, seen):
     """Find the modules of negsamp that a file imports, directly or not."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level == 0:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            names = [
+                node.module,
+                *(f"{node.module}.{alias.name}" for alias in node.names),
+            ]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         else:

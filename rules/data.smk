@@ -11,9 +11,9 @@ rule obtain_archive:
         archive="resources/archives/{dataset}.zip",
     log:
         "logs/obtain_archive/{dataset}.log",
+    retries: 2
     conda:
         "../envs/negsamp.yaml"
-    retries: 2
     resources:
         mem_mb=1000,
         runtime="1h",

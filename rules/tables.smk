@@ -38,7 +38,11 @@ rule make_table:
 rule make_link_prediction_table:
     """Write the link prediction table of a data set."""
     input:
-        finals=lambda wildcards: fill(rules.retrain.output.record, studies(wildcards.dataset), seed=config["seeds"]),
+        finals=lambda wildcards: fill(
+            rules.retrain.output.record,
+            studies(wildcards.dataset),
+            seed=config["seeds"],
+        ),
         trials=lambda wildcards: fill(rules.run_trials.output.trials, studies(wildcards.dataset), chunk=chunks()),
     output:
         csv=report(
@@ -129,4 +133,7 @@ rule figures:
     """Plot all figures."""
     input:
         expand(rules.plot_negatives.output, dataset=DATASETS),
-        expand(rules.plot_pool_sizes.output, dataset=[d for d in DATASETS if pool_statistics(d)]),
+        expand(
+            rules.plot_pool_sizes.output,
+            dataset=[d for d in DATASETS if pool_statistics(d)],
+        ),

@@ -13,7 +13,8 @@ with job_log(snakemake.log[0]):
     torch.set_num_threads(snakemake.params.threads)
     dataset = SchemaDataset.load(Path(snakemake.input.dataset[0]).parent)
     model, record = train_auxiliary(
-        dataset,
+        dataset.training,
+        dataset.validation,
         **snakemake.params.options,
         evaluation_batch_size=snakemake.params.evaluation["batch_size"],
         max_evaluation_triples=snakemake.params.evaluation["max_triples"],

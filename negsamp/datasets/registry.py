@@ -48,7 +48,9 @@ class RegistryEntry:
 def read_registry() -> dict[str, RegistryEntry]:
     """Return what is known, by name."""
     table = tomllib.loads(_REGISTRY.read_text(encoding="utf-8"))
-    return {name: RegistryEntry(name=name, **{**row, "hashes": tuple(row.get("hashes", ()))}) for name, row in table.items()}
+    return {
+        name: RegistryEntry(name=name, **{**row, "hashes": tuple(row.get("hashes", ()))}) for name, row in table.items()
+    }
 
 
 def resolve_name(name: str) -> str:

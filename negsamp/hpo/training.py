@@ -12,8 +12,8 @@ from pykeen.training.training_loop import NonFiniteLossError
 from pykeen.triples import CoreTriplesFactory
 
 from negsamp.datasets import SchemaDataset
-from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
 from negsamp.models import takes_regularizer, with_l2
+from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
 from negsamp.sampling import SAMPLERS
 
 __all__ = ["Options", "Outcome", "Study", "Training"]
@@ -71,8 +71,8 @@ class Training:
     def run(self) -> Outcome:
         """Train and rank. A training that diverges or runs out of memory is a result, recorded with its reason."""
         usage: Counter[str] | None = Counter() if self.study.sampler in SAMPLERS else None
-        metrics, cost = None, {"training_s": None, "evaluation_s": None}
-        reason = None
+        metrics, reason = None, None
+        cost: dict[str, Any] = {"training_s": None, "evaluation_s": None}
         try:
             result = self._pipeline(usage)
             if not all(bool(parameter.isfinite().all()) for parameter in result.model.parameters()):
@@ -119,9 +119,7 @@ class Training:
             validation=self.dataset.validation if self.split == "testing" else ranked,
             testing=ranked,
             model=study.model,
-            model_kwargs=with_l2(
-                study.model, {"embedding_dim": options.embedding_dim}, self.parameters["l2_weight"]
-            ),
+            model_kwargs=with_l2(study.model, {"embedding_dim": options.embedding_dim}, self.parameters["l2_weight"]),
             loss="marginranking",
             loss_kwargs={"margin": self.parameters["margin"]},
             optimizer="adam",
@@ -151,4 +149,3 @@ class Training:
         drawing = {"filtered", "fallback", "corruption"}.intersection(self.options.sampling)
         kwargs |= {key: self.options.sampling[key] for key in drawing}
         return {**kwargs, "pools": self.pools, "schema": self.dataset.schema, "usage": usage}
-

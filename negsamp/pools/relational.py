@@ -26,4 +26,5 @@ def linked_by_one_relation(triples: TripleSet) -> BoolTensor:
     """
     heads, _, tails = triples.triples.unbind(dim=-1)
     _, inverse, counts = torch.unique(heads * triples.num_entities + tails, return_inverse=True, return_counts=True)
-    return (counts[inverse] == 1).repeat(2)
+    alone: BoolTensor = counts[inverse] == 1
+    return alone.repeat(2)

@@ -52,7 +52,9 @@ def load_stage(
             LookUp(metadata["look_up"]),
             triples.num_entities,
             triples.num_relations,
-            **{key: tensors.get(f"pools.{key}") for key in _POOLS},
+            members=tensors.get("pools.members"),
+            offsets=tensors["pools.offsets"],
+            index=tensors["pools.index"],
         )
         if metadata["filtered"] != filtered:
             return Stage(name, Exclusions.build(pools, triples, known))

@@ -21,7 +21,7 @@ def typed_pools(triples: TripleSet, schema: Schema) -> Pools:
 
 
 def typed_ancestor_pools(triples: TripleSet, schema: Schema) -> Iterator[Pools]:
-    """Widen domains and ranges: members of the ancestors at distance ≤ 1, ≤ 2, …"""
+    """Widen domains and ranges: members of the ancestors at distance ≤ 1, ≤ 2, and so on."""
     for matrix in widened(schema.relation_classes(), schema, typed_pools(triples, schema)):
         yield Pools.from_sparse(LookUp.RELATION, triples, matrix)
 

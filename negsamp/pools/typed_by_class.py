@@ -36,7 +36,7 @@ def typed_by_class_pools(triples: TripleSet, schema: Schema, classes: ClassSelec
 def typed_by_class_ancestor_pools(
     triples: TripleSet, schema: Schema, classes: ClassSelection = "specific"
 ) -> Iterator[Pools]:
-    """Widen the class sets: members of the ancestors at distance ≤ 1, ≤ 2, …"""
+    """Widen the class sets: members of the ancestors at distance ≤ 1, ≤ 2, and so on."""
     sets, index = _class_sets(schema, classes)
     for matrix in widened(sets, schema, typed_by_class_pools(triples, schema, classes)):
         yield Pools.from_sparse(LookUp.REPLACED, triples, matrix, index=index)
@@ -55,7 +55,7 @@ def _class_sets(schema: Schema, classes: ClassSelection) -> tuple[sparse.csr_arr
     membership.sort_indices()
     rows: dict[bytes, int] = {}
     index = np.empty(membership.shape[0], dtype=np.int64)
-    first = []
+    first: list[int] = []
     for entity, (start, end) in enumerate(zip(membership.indptr[:-1], membership.indptr[1:], strict=True)):
         key = membership.indices[start:end].tobytes()
         if key and key not in rows:

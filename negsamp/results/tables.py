@@ -329,7 +329,7 @@ def link_prediction_table(
     counts = ["seeds", "seeds_failed", "trials", "trials_failed"]
     moments = [f"{metric}_{moment}" for metric in METRICS for moment in ["mean", "std"]]
     raw = _raw(found, [*STUDY, "state", *moments, *counts], counts)
-    runs, runs_failed, trials, trials_failed = (int(raw[name].sum()) for name in counts)
+    runs, runs_failed, tried, tried_failed = (int(raw[name].sum()) for name in counts)
     over = f"mean ± sample standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
     header = [("", "sampler"), ("", "negatives"), *[(model, name) for model in models for name in _RANKING.values()]]
     return Table(
@@ -338,7 +338,7 @@ def link_prediction_table(
         title=f"Link prediction on {dataset}",
         label=f"link-prediction-{dataset}",
         notes=(
-            f"Test split, {over}; the best of each column in bold. Trials: {trials:,}, failed: {trials_failed:,}. "
+            f"Test split, {over}; the best of each column in bold. Trials: {tried:,}, failed: {tried_failed:,}. "
             f"Retrainings: {runs:,}, failed and left out: {runs_failed:,}. "
             f"Studies without a result: {sum(row['state'] == _FAILED for row in found):,}."
         ),

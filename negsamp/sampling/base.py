@@ -12,10 +12,9 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from class_resolver import HintOrType
-from pykeen.constants import COLUMN_HEAD, COLUMN_TAIL
 from pykeen.sampling import NegativeSampler
 from pykeen.sampling.filtering import Filterer
-from pykeen.typing import BoolTensor, FloatTensor, LongTensor, MappedTriples
+from pykeen.typing import COLUMN_HEAD, COLUMN_TAIL, BoolTensor, FloatTensor, LongTensor, MappedTriples
 
 from negsamp.pools import Exclusions, KnownPositives, Pools, Queries, Stage, corrupt_pools, typed_pools
 from negsamp.pools import load_stage as load_stored
@@ -54,7 +53,7 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         PyKEEN's hyper-parameter search looks for an option in the signatures of a class and its direct parent only.
         """
         super().__init_subclass__(**kwargs)
-        own = [inspect.signature(base.__init__) for base in reversed(cls.__mro__) if "__init__" in vars(base)]
+        own = [inspect.signature(vars(base)["__init__"]) for base in reversed(cls.__mro__) if "__init__" in vars(base)]
         keywords = {p.name: p for s in own for p in s.parameters.values() if p.kind is p.KEYWORD_ONLY}
         cls.__signature__ = inspect.Signature(list(keywords.values()))  # type: ignore[attr-defined]
 

@@ -1,0 +1,32 @@
+# `make reproduce` and `make test` need Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+
+.PHONY: reproduce test lint clean
+
+reproduce: $(VENV)/installed ## the embedded default, from graphs to tables and figures
+	$(BIN)/snakemake --cores $(CORES)
+	@echo "Tables are in results/default/tables, figures in results/default/figures."
+
+test: $(VENV)/installed lint ## everything that CI checks
+	$(BIN)/pytest -n auto
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check --compact-diff Snakefile rules
+	$(BIN)/snakemake --lint
+
+# torch by itself first: a resolver that sees only a range may fetch gigabytes of GPU libraries
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "negsamp needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean: ## remove the environment and what the workflow made
+	rm -rf $(VENV) resources results logs .snakemake

@@ -1,0 +1,513 @@
+"""What every sampler keeps to; one without a case here fails the suite."""
+
+import copy
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from graphs import Graph, Recorder, graph_named, graph_of, keys_of, random_graphs, random_triples, record, total
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import SIDES, check_slots
+from pykeen.sampling import NegativeSampler, negative_sampler_resolver
+from pykeen.triples.instances import BatchedSLCWAInstances
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+import negsamp
+from negsamp import SAMPLERS, PoolNegativeSampler
+from negsamp.sampling.sides import Corruption
+
+#: what each sampler needs beside the triples: a sampler that is added gets its line here
+CASES: dict[str, Callable[[Graph], dict[str, Any]]] = {
+    "random": lambda graph: {},
+    "corrupt": lambda graph: {},
+    "typed": lambda graph: {"schema": graph.schema},
+    "typedbyclass": lambda graph: {"schema": graph.schema},
+    "relational": lambda graph: {},
+    "nearestneighbor": lambda graph: {"auxiliary": graph.model, "num_neighbors": 5},
+    "adversarial": lambda graph: {"auxiliary": graph.model, "num_neighbors": 5},
+}
+
+FALLBACKS = (None, "random", "semantic")
+
+every_sampler = pytest.mark.parametrize("name", SAMPLERS)
+
+
+def make(name: str, graph: Graph, **options: Any) -> PoolNegativeSampler:
+    return SAMPLERS[name](
+        mapped_triples=graph.lines,
+        num_entities=graph.num_entities,
+        num_relations=graph.num_relations,
+        **{**CASES[name](graph), **options},
+    )
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return graph_named("nations")
+
+
+def test_every_sampler_has_a_case():
+    def concrete(cls: type) -> Iterator[type]:
+        for sub in cls.__subclasses__():
+            if sub.__module__.startswith("negsamp.") and not inspect.isabstract(sub):
+                yield sub
+            yield from concrete(sub)
+
+    assert set(CASES) == set(SAMPLERS)
+    # and every sampler of the package is in the table
+    assert set(SAMPLERS.values()) == set(concrete(PoolNegativeSampler))
+
+
+def test_the_abstract_base_cannot_be_made(graph: Graph):
+    with pytest.raises(TypeError, match="abstract"):
+        PoolNegativeSampler(mapped_triples=graph.lines)
+
+
+@every_sampler
+def test_the_package_and_pykeen_know_it_by_name(name: str):
+    cls = SAMPLERS[name]
+    assert issubclass(cls, NegativeSampler)
+    assert cls.get_normalized_name() == name
+    assert negative_sampler_resolver.lookup(name) is cls
+    assert getattr(negsamp, cls.__name__) is cls
+
+
+@every_sampler
+def test_the_signature_names_every_option(name: str):
+    names = set(inspect.signature(SAMPLERS[name]).parameters)
+    assert {"mapped_triples", "num_negs_per_pos", "filtered", "fallback", "corruption", "pools", "schema"} <= names
+    assert "kwargs" not in names
+
+
+@every_sampler
+@pytest.mark.parametrize("dims", [(), (1,), (7,), (0,), (2, 3), (2, 0, 3), (2, 1, 3)])
+@pytest.mark.parametrize("n", [1, 4])
+def test_any_batch_dimensions(name: str, dims: tuple[int, ...], n: int, graph: Graph):
+    positives = graph.lines[: int(np.prod(dims))].reshape(*dims, 3)
+    sampler = make(name, graph, num_negs_per_pos=n, fallback="random")
+    negatives = sampler.corrupt_batch(positives)
+    assert negatives.shape == (*dims, n, 3)
+    assert negatives.dtype == torch.long
+    assert (negatives[..., 1] == positives[..., None, 1]).all()
+
+
+@every_sampler
+def test_the_positives_are_left_alone(name: str, graph: Graph):
+    positives = graph.lines[:100].clone()
+    make(name, graph, num_negs_per_pos=3).sample(positives)
+    assert torch.equal(positives, graph.lines[:100])
+
+
+@every_sampler
+def test_one_negative_is_the_default(name: str, graph: Graph):
+    assert make(name, graph).sample(graph.lines[:5])[0].shape == (5, 1, 3)
+
+
+@every_sampler
+def test_counts_are_inferred_as_pykeen_does(name: str):
+    graph = graph_named("nations")
+    sampler = SAMPLERS[name](mapped_triples=graph.lines, **CASES[name](graph))
+    assert (sampler.num_entities, sampler.num_relations) == (14, 55)
+
+
+# The rules of slots, on any graph
+
+
+def check_batch(graph: Graph, sampler: PoolNegativeSampler, name: str, fallback: str | None, batch: list) -> None:
+    """Draw for a batch, and check every slot against the definitions."""
+    n, filtered = sampler.num_negs_per_pos, sampler.filtered
+    positives = torch.tensor(batch)
+    stages, rescue = record(sampler)
+    sampler.usage.clear()
+    negatives, mask = sampler.sample(positives)
+    valid = torch.ones(len(batch), n, dtype=torch.bool) if mask is None else mask
+
+    assert negatives.shape == (len(batch), n, 3)
+    assert mask is None or (mask.shape == (len(batch), n) and mask.dtype == torch.bool)
+    assert mask is None or not mask.all(), "a mask that masks nothing is None"
+    # indices in range, masked slots too
+    assert negatives.min() >= 0
+    assert negatives[..., [0, 2]].max() < graph.num_entities
+    # the relation stays, one side is changed at most, and exactly one where the slot is valid
+    changed = negatives != positives[:, None]
+    assert not changed[..., 1].any()
+    assert torch.equal(changed.sum(dim=-1), valid.long()), "a masked slot repeats the positive, no other does"
+    if filtered:
+        drawn = map(tuple, negatives[valid].tolist())
+        assert not set(drawn) & graph.oracle.triples
+
+    check_usage(sampler, valid)
+    for i, triple in enumerate(batch):
+        check_positive(graph, sampler, name, fallback, i, triple, negatives[i], changed[i], stages, rescue)
+    check_windows(graph, sampler, batch, valid, rescue)
+
+
+def check_usage(sampler: PoolNegativeSampler, valid: torch.Tensor) -> None:
+    stages, rescue = sampler.stages, sampler._everything
+    assert total(sampler.usage) == valid.numel()
+    assert sampler.usage["masked"] == int((~valid).sum())
+    assert sampler.usage["rescued"] == len(rescue.drawn)
+    for stage in stages:
+        assert sampler.usage[stage.name] == len(stage.drawn)
+    assert set(sampler.usage) <= {"masked", "rescued", *(stage.name for stage in stages)}
+
+
+#: what the oracle calls the stages of the package
+STAGE_NAMES = {"typed": "schema", "corrupt": "relation"}
+
+
+def check_positive(
+    graph: Graph,
+    sampler: PoolNegativeSampler,
+    name: str,
+    fallback: str | None,
+    i: int,
+    triple: tuple[int, int, int],
+    negatives: torch.Tensor,
+    changed: torch.Tensor,
+    stages: list[Recorder],
+    rescue: Recorder,
+) -> None:
+    n = len(negatives)
+    # slots of each side, masked ones included where they can be told
+    filled, empty = [], []
+    for number, side in enumerate(SIDES):
+        query = 2 * i + number
+        known = graph.oracle.named_stages(
+            name, fallback, *triple, side, filtered=sampler.filtered, **graph.oracle_options(name)
+        )
+        allowed = dict(known)
+        if name == "adversarial" and not graph.oracle.holds(*triple, side):
+            allowed["pool"] = set()
+        sets = [allowed.get(STAGE_NAMES.get(stage.name, stage.name.replace("_", "-")), set()) for stage in stages]
+        drawn = [stage.given_to(query) for stage in stages]
+        need = sum(map(len, drawn))
+        check_slots(drawn, sets, need)
+        rescued = rescue.given_to(query)
+        everything = set(range(graph.num_entities)) - graph.oracle.known(*triple, side, filtered=sampler.filtered)
+        assert set(rescued) <= everything
+        # what was drawn is what is given
+        column = 2 * number
+        assert sorted(negatives[changed[:, column], column].tolist()) == sorted([*sum(drawn, []), *rescued])
+        filled.append(need)
+        empty.append(not any(sets))
+    check_sides(sampler.corruption, n, filled, empty)
+
+
+def check_sides(corruption: Corruption, n: int, filled: list[int], empty: list[bool]) -> None:
+    """Check how many slots each side got; a side with nothing to draw hides how many it wanted."""
+    heads, tails = filled
+    if corruption in ("head", "tail"):
+        number = SIDES.index(corruption)
+        assert filled[1 - number] == 0
+        assert filled[number] == (0 if empty[number] else n)
+    elif not any(empty):
+        assert heads + tails == n
+        assert corruption == "bernoulli" or abs(heads - tails) == n % 2
+    else:
+        for count, is_empty in zip(filled, empty, strict=True):
+            if is_empty:
+                assert count == 0
+            elif corruption == "balanced":
+                assert count in {n // 2, n - n // 2}
+
+
+def check_windows(
+    graph: Graph, sampler: PoolNegativeSampler, batch: list, valid: torch.Tensor, rescue: Recorder
+) -> None:
+    size = sampler.sub_batch_size or len(batch)
+    sides = SIDES if sampler.corruption in ("balanced", "bernoulli") else (sampler.corruption,)
+    rescued = Counter(query // 2 // size for query, _ in rescue.drawn)
+    for window, start in enumerate(range(0, len(batch), size)):
+        rows = slice(start, start + size)
+        inside = [query for stage in sampler.stages for query, _ in stage.drawn if start <= query // 2 < start + size]
+        assert rescued[window] == (0 if inside else int(valid[rows].any())), "one slot, and only where there is none"
+        if not valid[rows].any():
+            # nothing at all could be drawn: sides that were wanted surely have no entity left
+            left = [
+                set(range(graph.num_entities)) - graph.oracle.known(*triple, side, filtered=sampler.filtered)
+                for triple in batch[rows]
+                for side in sides
+            ]
+            wanted_all = sampler.corruption != "bernoulli" and (sampler.num_negs_per_pos > 1 or len(sides) == 1)
+            assert not (any if wanted_all else all)(left)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Graph, list, dict[str, Any]]:
+    graph = draw(random_graphs())
+    held = st.sampled_from(graph.lines.tolist()).map(tuple)
+    others = random_triples(graph.num_entities, graph.num_relations)
+    batch = draw(st.lists(held, min_size=1, max_size=5) | st.lists(held | others, min_size=1, max_size=5))
+    options = {
+        "num_negs_per_pos": draw(st.integers(1, 9)),
+        "corruption": draw(st.sampled_from(get_args(Corruption))),
+        "filtered": draw(st.booleans()),
+        "sub_batch_size": draw(st.none() | st.integers(1, 4)),
+        "schema": graph.schema if draw(st.booleans()) else None,
+    }
+    return graph, batch, options
+
+
+@every_sampler
+@pytest.mark.parametrize("fallback", FALLBACKS)
+@given(case=cases(), seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=40)
+def test_every_slot_of_any_graph_follows_the_rules(name: str, fallback: str | None, case: tuple, seed: int):
+    graph, batch, options = case
+    if name in ("typed", "typedbyclass"):
+        options["schema"] = graph.schema
+    torch.manual_seed(seed)
+    check_batch(graph, make(name, graph, fallback=fallback, **options), name, fallback, batch)
+
+
+@every_sampler
+@pytest.mark.parametrize("fallback", FALLBACKS)
+@pytest.mark.parametrize("n", [1, 10, 41])
+def test_every_slot_of_a_real_graph_follows_the_rules(name: str, fallback: str | None, n: int, graph: Graph):
+    torch.manual_seed(n)
+    batch = [tuple(row) for row in graph.lines[:: 1592 // 30].tolist()]
+    sampler = make(name, graph, fallback=fallback, num_negs_per_pos=n, schema=graph.schema)
+    check_batch(graph, sampler, name, fallback, batch)
+
+
+def test_a_small_pool_gives_each_entity_once_and_passes_the_rest_on():
+    # tails of relation 0: 1, 2, 3; its range holds 3, 4, 5 and 6; 7 … 9 are in neither
+    graph = graph_of(
+        {(0, 0, 1), (9, 0, 2), (9, 0, 3)},
+        num_entities=10,
+        num_relations=1,
+        entity_classes=dict.fromkeys(range(3, 7), {"a"}),
+        ranges={0: {"a"}},
+    )
+    usage: Counter[str] = Counter()
+    options = {"corruption": "tail", "usage": usage, "schema": graph.schema, "num_negs_per_pos": 5}
+    negatives, mask = make("corrupt", graph, fallback="semantic", **options).sample(graph.lines[:1])
+    assert mask is None
+    tails = negatives[0, :, 2].tolist()
+    # 2 and 3 once from the pool, three more from the range
+    assert Counter(tails[:2]) == {2: 1, 3: 1}
+    assert set(tails[2:]) <= {3, 4, 5, 6}
+    assert {key: value for key, value in usage.items() if value} == {"pool": 2, "typed": 3}
+    usage.clear()
+    negatives, _ = make("corrupt", graph, fallback="semantic", **{**options, "num_negs_per_pos": 9}).sample(
+        graph.lines[:1]
+    )
+    # four of the range are fewer than seven
+    assert {key: value for key, value in usage.items() if value} == {"pool": 2, "typed": 4, "everything": 3}
+    assert Counter(negatives[0, :6, 2].tolist()) == {2: 1, 3: 2, 4: 1, 5: 1, 6: 1}
+    usage.clear()
+    negatives, mask = make("corrupt", graph, **options).sample(graph.lines[:1])
+    assert usage["pool"] == 5, "without a fallback: with replacement from what is there"
+    assert mask is None
+    assert set(negatives[0, :, 2].tolist()) <= {2, 3}
+
+
+def test_a_slot_without_any_entity_is_masked_and_repeats_the_positive():
+    # each pair of relation 0 has its only tail; relation 1 has a choice
+    graph = graph_of({(0, 0, 1), (0, 1, 1), (2, 1, 3)}, num_entities=5, num_relations=2)
+    usage: Counter[str] = Counter()
+    sampler = make("corrupt", graph, num_negs_per_pos=4, usage=usage)
+    negatives, mask = sampler.sample(torch.tensor([[0, 0, 1], [0, 1, 1]]))
+    assert mask.tolist() == [[False] * 4, [True] * 4]
+    assert negatives[0].tolist() == [[0, 0, 1]] * 4
+    assert {key: value for key, value in usage.items() if value} == {"pool": 4, "masked": 4}
+
+
+def test_a_batch_without_any_valid_slot_is_rescued_once():
+    graph = graph_of({(0, 0, 1), (2, 1, 3)}, num_entities=5, num_relations=2)
+    usage: Counter[str] = Counter()
+    sampler = make("corrupt", graph, num_negs_per_pos=4, usage=usage)
+    negatives, mask = sampler.sample(graph.lines)
+    assert int(mask.sum()) == 1
+    assert usage == {"pool": 0, "masked": 7, "rescued": 1}
+    assert tuple(negatives[mask][0].tolist()) not in graph.oracle.triples
+
+
+def test_each_window_of_a_sub_batch_is_rescued():
+    graph = graph_of({(i, i, i + 1) for i in range(7)}, num_entities=9, num_relations=7)
+    for size, windows in ((1, 7), (2, 4), (3, 3), (7, 1), (100, 1), (None, 1)):
+        _, mask = make("corrupt", graph, num_negs_per_pos=2, sub_batch_size=size).sample(graph.lines)
+        per_window = [int(part.sum()) for part in mask.split(size or 7)]
+        assert per_window == [1] * windows
+
+
+def test_where_nothing_is_left_of_everything_nothing_can_be_rescued():
+    graph = graph_of({(h, 0, t) for h in range(2) for t in range(2)}, num_entities=2, num_relations=1)
+    negatives, mask = make("random", graph, num_negs_per_pos=2, fallback="random").sample(graph.lines)
+    assert not mask.any()
+    assert torch.equal(negatives, graph.lines[:, None].expand(-1, 2, -1))
+
+
+# PyKEEN's filterers
+
+
+@pytest.mark.parametrize("filterer", ["python-set", "bloom"])
+def test_a_filterer_masks_known_positives_after_the_draw(filterer: str, graph: Graph):
+    sampler = make("corrupt", graph, filtered=False, filterer=filterer, num_negs_per_pos=20)
+    torch.manual_seed(0)
+    negatives, mask = sampler.sample(graph.lines[:200])
+    training = keys_of(graph.lines, graph.num_entities, graph.num_relations)
+    is_known = np.isin(keys_of(negatives, graph.num_entities, graph.num_relations), training)
+    assert is_known.any()
+    assert not (is_known & mask.numpy()).any()
+    assert mask.any()
+
+
+def test_a_filterer_that_masks_all_still_leaves_a_valid_slot():
+    # whatever corrupt draws without filter is a training triple
+    graph = graph_of({(h, 0, t) for h in (0, 1) for t in (2, 3)}, num_entities=6, num_relations=1)
+    sampler = make("corrupt", graph, filtered=False, filterer="python-set", num_negs_per_pos=4)
+    negatives, mask = sampler.sample(graph.lines)
+    assert int(mask.sum()) >= 1, "the loss would be non-finite"
+    assert not {tuple(row) for row in negatives[mask].tolist()} & graph.oracle.triples
+
+
+# Seeds and workers
+
+
+@every_sampler
+@pytest.mark.parametrize("corruption", get_args(Corruption))
+def test_the_same_seed_gives_the_same_negatives(name: str, corruption: Corruption, graph: Graph):
+    results = []
+    for seed in (1, 1, 2):
+        sampler = make(name, graph, num_negs_per_pos=5, fallback="random", corruption=corruption)
+        torch.manual_seed(seed)
+        results.append(torch.stack([sampler.sample(graph.lines[:100])[0] for _ in range(2)]))
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+    assert not torch.equal(results[0][0], results[0][1])
+
+
+@every_sampler
+def test_building_draws_nothing(name: str, graph: Graph):
+    graph.model  # noqa: B018
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    make(name, graph, fallback="semantic", schema=graph.schema)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class OneBatchPerWorker(IterableDataset):
+    """Samples the same positives in each worker, and tells which one."""
+
+    def __init__(self, sampler: PoolNegativeSampler, positives: torch.Tensor) -> None:
+        self.sampler, self.positives = sampler, positives
+
+    def __iter__(self) -> Iterator[tuple[int, torch.Tensor]]:
+        yield get_worker_info().id, self.sampler.sample(self.positives)[0]
+
+
+@every_sampler
+def test_two_workers_never_draw_alike_and_repeat_for_the_same_seed(name: str, graph: Graph):
+    sampler = make(name, graph, num_negs_per_pos=5, fallback="random")
+    runs = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        loader = DataLoader(OneBatchPerWorker(sampler, graph.lines[:50]), batch_size=None, num_workers=2)
+        runs.append(dict(loader))
+    assert not torch.equal(runs[0][0], runs[0][1])
+    for worker in (0, 1):
+        assert torch.equal(runs[0][worker], runs[1][worker])
+
+
+def test_pykeens_instances_draw_in_two_workers(graph: Graph):
+    instances = BatchedSLCWAInstances.from_triples_factory(
+        graph.factory, batch_size=100, drop_last=False, negative_sampler="corrupt"
+    )
+    torch.manual_seed(0)
+    batches = list(DataLoader(instances, batch_size=None, num_workers=2))
+    assert sum(len(batch["positives"]) for batch in batches) == len(graph.lines)
+    assert all(batch["negatives"].shape == (len(batch["positives"]), 1, 3) for batch in batches)
+
+
+@every_sampler
+def test_copies_draw_alike(name: str, graph: Graph):
+    sampler = make(name, graph, num_negs_per_pos=3)
+    draws = []
+    for each in (sampler, copy.deepcopy(sampler)):
+        torch.manual_seed(0)
+        draws.append(each.sample(graph.lines[:50])[0])
+    assert torch.equal(*draws)
+
+
+@every_sampler
+def test_the_auxiliary_model_is_no_part_of_the_sampler(name: str, graph: Graph):
+    assert not list(make(name, graph).parameters())
+    assert not make(name, graph).state_dict()
+
+
+# Counting
+
+
+@every_sampler
+def test_usage_adds_up_over_batches_in_the_counter_that_was_given(name: str, graph: Graph):
+    usage: Counter[str] = Counter()
+    sampler = make(name, graph, num_negs_per_pos=7, fallback="semantic", schema=graph.schema, usage=usage)
+    assert sampler.usage is usage
+    for start in (0, 100, 200):
+        sampler.sample(graph.lines[start : start + 100])
+    assert total(usage) == 3 * 100 * 7
+    assert min(usage.values()) >= 0
+    assert usage["pool"] > 0
+
+
+# What is refused
+
+
+@every_sampler
+def test_a_filterer_beside_the_exact_filter_is_refused(name: str, graph: Graph):
+    with pytest.raises(ValueError, match="filtered=True already excludes every known positive: leave out filterer"):
+        make(name, graph, filterer="bloom")
+    with pytest.raises(ValueError, match="leave out filterer"):
+        make(name, graph, filterer="python-set", filtered=True)
+
+
+@every_sampler
+def test_unknown_options_are_refused(name: str, graph: Graph):
+    with pytest.raises(ValueError, match="fallback is 'all'; it must be None, 'random' or 'semantic'"):
+        make(name, graph, fallback="all")
+    with pytest.raises(
+        ValueError, match="corruption is 'both'; it must be one of balanced, bernoulli, head, tail"
+    ):
+        make(name, graph, corruption="both")
+    with pytest.raises(TypeError, match="colour"):
+        make(name, graph, colour="red")
+
+
+@every_sampler
+def test_the_schema_of_another_graph_is_refused(name: str, graph: Graph):
+    other = graph_named("umls").schema
+    with pytest.raises(ValueError, match="the schema belongs to other triples: it has 135 entities, 46 relations"):
+        make(name, graph, schema=other)
+
+
+@pytest.mark.parametrize("name", ["typed", "typedbyclass"])
+def test_typed_samplers_want_a_schema(name: str, graph: Graph):
+    with pytest.raises(ValueError, match=rf"{name} needs a schema with .*: give schema=\.\.\. or pools=\.\.\."):
+        SAMPLERS[name](mapped_triples=graph.lines)
+
+
+@pytest.mark.parametrize("name", ["nearestneighbor", "adversarial"])
+def test_samplers_with_an_auxiliary_want_it(name: str, graph: Graph):
+    with pytest.raises(ValueError, match=rf"{name} needs an auxiliary model: give auxiliary=\.\.\. or pools=\.\.\."):
+        SAMPLERS[name](mapped_triples=graph.lines)
+    with pytest.raises(ValueError, match="the auxiliary model has 135 entities and 46 relations, the triples 14 and 55"):
+        make(name, graph, auxiliary=graph_named("umls").model)
+    with pytest.raises(ValueError, match="metric is 'manhattan'"):
+        make(name, graph, metric="manhattan")
+
+
+def test_unknown_classes_are_refused(graph: Graph):
+    with pytest.raises(ValueError, match="classes is 'some'; it must be 'specific' or 'all'"):
+        make("typedbyclass", graph, classes="some")
+
+
+def test_an_unknown_stage_is_refused(graph: Graph):
+    with pytest.raises(ValueError, match="no pool is called 'nearby'"):
+        list(make("corrupt", graph).stages_named("nearby"))
