@@ -96,15 +96,27 @@ def pools(
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
+    click.echo(f"{loaded.name}: sizes of pools, and shares of queries with at most so many")
+    click.echo(_pool_table(rows))
+
+
+def _pool_table(rows: list[dict[str, Any]]) -> str:
+    """Lay out the statistics, one row a sampler."""
     thresholds = list(rows[0]["share_at_most"]) if rows else []
-    table = [
-        [row["sampler"], row["queries"], row["mean"], row["median"], *(row["share_at_most"][t] for t in thresholds)]
+    headers = ["sampler", "queries", "mean", "median", *(f"≤ {size}" for size in thresholds)]
+    cells = [
+        [
+            row["sampler"],
+            f"{row['queries']:,}",
+            f"{row['mean']:,.1f}",
+            f"{row['median']:,.1f}",
+            *(f"{row['share_at_most'][size]:.1%}" for size in thresholds),
+        ]
         for row in rows
     ]
-    headers = ["sampler", "queries", "mean", "median", *(f"≤ {size}" for size in thresholds)]
-    formats = ["", ",", ",.1f", ",.1f", *(".1%" for _ in thresholds)]
-    click.echo(f"{loaded.name}: sizes of pools, and shares of queries with at most so many")
-    click.echo(tabulate([[f"{c:{f}}" for c, f in zip(r, formats, strict=True)] for r in table], headers=headers))
+    # numbers are formatted already; tabulate would parse them again
+    aligned = ["left", *["right"] * (len(headers) - 1)]
+    return str(tabulate(cells, headers=headers, disable_numparse=True, colalign=aligned))
 
 
 if __name__ == "__main__":

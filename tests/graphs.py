@@ -20,6 +20,7 @@ from pykeen.triples import CoreTriplesFactory
 
 from negsamp import SAMPLERS, PoolNegativeSampler, Schema
 from negsamp.datasets import generate
+from negsamp.models import with_l2
 from negsamp.pools import Queries, Stage
 from negsamp.triples import TripleSet
 
@@ -116,9 +117,8 @@ def plain_schema(schema: Schema) -> PlainSchema:
 def whole_numbered_model(kind: str, graph: Graph, dim: int = 2) -> ERModel:
     """Make a PyKEEN model with weights from −2 … 2, for RotatE's relations from 1, i, −1, −i."""
     generator = torch.Generator().manual_seed(graph.seed)
-    model = model_resolver.make(
-        kind, triples_factory=graph.factory, random_seed=0, loss="marginranking", embedding_dim=dim
-    )
+    options = with_l2(kind, {"embedding_dim": dim}, None)
+    model = model_resolver.make(kind, triples_factory=graph.factory, random_seed=0, loss="marginranking", **options)
     for representation in [*model.entity_representations, *model.relation_representations]:
         weight = representation._embeddings.weight.data
         weight.copy_(torch.randint(-2, 3, weight.shape, generator=generator))
@@ -302,8 +302,8 @@ class Recorder:
 def record(sampler: PoolNegativeSampler) -> tuple[list[Recorder], Recorder]:
     """Watch the stages of a sampler, and the one that rescues."""
     sampler.stages = [Recorder(stage) for stage in sampler.stages]
-    sampler._everything = Recorder(sampler._everything)
-    return sampler.stages, sampler._everything
+    sampler._rescue_stage = Recorder(sampler._rescue_stage)
+    return sampler.stages, sampler._rescue_stage
 
 
 def count(entities: torch.Tensor, num_entities: int) -> np.ndarray:

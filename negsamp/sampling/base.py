@@ -176,13 +176,13 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         return [self._stage(label, pools) for name in names for label, pools in self.stages_named(name)]
 
     def _stage(self, name: str, pools: Pools) -> Stage:
-        return Stage(
-            name, Exclusions.build(pools, self.triples, self.known if name == "pool" else self.known_elsewhere)
-        )
+        known = self.known if name == "pool" else self.known_elsewhere
+        return Stage(name, Exclusions.build(pools, self.triples, known))
 
     @cached_property
-    def _everything(self) -> Stage:
-        return self._stage("rescued", Pools.everything(self.triples))
+    def _rescue_stage(self) -> Stage:
+        known = self.known if self.filtered else KnownPositives(self.triples)
+        return Stage("rescued", Exclusions.build(Pools.everything(self.triples), self.triples, known))
 
     def sample(self, positive_batch: LongTensor) -> tuple[LongTensor, BoolTensor | None]:
         """Draw negatives.
@@ -192,9 +192,7 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         :returns: the negatives, shape: (batch_size, num_negs_per_pos, 3); and which of them are valid, shape:
             (batch_size, num_negs_per_pos), or None if all are
         """
-        negatives, valid = self._draw(positive_batch)
-        if self.filterer is not None:
-            valid = valid & self.filterer(negatives)
+        negatives, valid = self._draw(positive_batch, self.filterer)
         return negatives, None if valid.all() else valid
 
     def corrupt_batch(self, positive_batch: LongTensor) -> LongTensor:
@@ -204,10 +202,10 @@ class PoolNegativeSampler(NegativeSampler, ABC):
 
         :returns: shape: (*batch_dims, num_negs_per_pos, 3)
         """
-        negatives, _ = self._draw(positive_batch.reshape(-1, 3))
+        negatives, _ = self._draw(positive_batch.reshape(-1, 3), None)
         return negatives.view(*positive_batch.shape[:-1], self.num_negs_per_pos, 3)
 
-    def _draw(self, positives: LongTensor) -> tuple[LongTensor, BoolTensor]:
+    def _draw(self, positives: LongTensor, filterer: Filterer | None) -> tuple[LongTensor, BoolTensor]:
         heads, relations, tails, turned = self.triples.orient(positives)
         # the queries of positive i: 2i asks for heads, 2i + 1 for tails
         queries = Queries.of(
@@ -217,17 +215,21 @@ class PoolNegativeSampler(NegativeSampler, ABC):
             sides=torch.tensor([HEAD, TAIL]).repeat(len(positives)),
             replaced=torch.stack([heads, tails], dim=-1).flatten(),
         )
-        own_is_known = self.filtered and bool(self.triples.contains(heads, relations, tails).all())
+        all_known = bool(self.triples.contains(heads, relations, tails).all())
         slots = assign_slots(self.corruption, self.num_negs_per_pos, turned, self.head_probabilities[relations])
         uniform = torch.rand(slots.query.shape, dtype=torch.double)
         # a slot that finds nothing keeps the replaced entity: an index in range, and the mask tells
         entities = queries.replaced[slots.query]
-        valid = self._fill(entities, slots, queries, uniform, own_is_known)
-        self._rescue(entities, valid, slots, queries, uniform, own_is_known)
+        valid = self._fill(entities, slots, queries, uniform, own_is_known=self.filtered and all_known)
         sides = (slots.query % 2) ^ turned.unsqueeze(dim=-1).long()
-        columns = torch.where(sides == TAIL, COLUMN_TAIL, COLUMN_HEAD)
+        columns = torch.where(sides == TAIL, COLUMN_TAIL, COLUMN_HEAD).unsqueeze(dim=-1)
         negatives = positives.unsqueeze(dim=1).repeat(1, self.num_negs_per_pos, 1)
-        return negatives.scatter_(-1, columns.unsqueeze(dim=-1), entities.unsqueeze(dim=-1)), valid
+        negatives.scatter_(-1, columns, entities.unsqueeze(dim=-1))
+        if filterer is not None:
+            valid &= filterer(negatives)
+        if self._rescue(entities, valid, slots, queries, uniform, own_is_known=all_known):
+            negatives.scatter_(-1, columns, entities.unsqueeze(dim=-1))
+        return negatives, valid
 
     def _fill(
         self, entities: LongTensor, slots: Slots, queries: Queries, uniform: FloatTensor, own_is_known: bool
@@ -263,13 +265,16 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         queries: Queries,
         uniform: FloatTensor,
         own_is_known: bool,
-    ) -> None:
-        """Give each (sub-)batch without a valid slot one entity of all, since PyKEEN's losses fail on no negative."""
+    ) -> bool:
+        """Give each (sub-)batch without a valid slot one entity of all, since PyKEEN's losses fail on no negative.
+
+        :returns: whether any slot was changed
+        """
         window = torch.arange(len(valid)) // (self.sub_batch_size or max(len(valid), 1))
         alive = torch.zeros(len(valid), dtype=torch.bool).index_add(0, window, valid.any(dim=1))
         if alive[window].all():
-            return
-        answers = self._everything.ask(queries, own_is_known=own_is_known)
+            return False
+        answers = self._rescue_stage.ask(queries, own_is_known=own_is_known)
         can = ((answers.free[slots.query] > 0) & ~alive[window].unsqueeze(dim=-1)).nonzero()
         # the first slot of each window that anything can be drawn for
         windows = window[can[:, 0]]
@@ -277,10 +282,12 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         first[1:] = windows[1:] != windows[:-1]
         row, column = can[first].unbind(dim=-1)
         query = slots.query[row, column]
-        entities[row, column] = self._everything.draw(answers, query, _ranks(uniform[row, column], answers.free[query]))
+        ranks = _ranks(uniform[row, column], answers.free[query])
+        entities[row, column] = self._rescue_stage.draw(answers, query, ranks)
         valid[row, column] = True
         self.usage["rescued"] += len(row)
         self.usage["masked"] -= len(row)
+        return True
 
 
 def _ranks(uniform: FloatTensor, counts: LongTensor) -> LongTensor:

@@ -4,6 +4,7 @@ import copy
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -19,7 +20,9 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 import negsamp
 from negsamp import SAMPLERS, PoolNegativeSampler
+from negsamp.models import save_model
 from negsamp.sampling.sides import Corruption
+from negsamp.triples import triples_digest
 
 #: what each sampler needs beside the triples: a sampler that is added gets its line here
 CASES: dict[str, Callable[[Graph], dict[str, Any]]] = {
@@ -148,7 +151,7 @@ def check_batch(graph: Graph, sampler: PoolNegativeSampler, name: str, fallback:
 
 
 def check_usage(sampler: PoolNegativeSampler, valid: torch.Tensor) -> None:
-    stages, rescue = sampler.stages, sampler._everything
+    stages, rescue = sampler.stages, sampler._rescue_stage
     assert total(sampler.usage) == valid.numel()
     assert sampler.usage["masked"] == int((~valid).sum())
     assert sampler.usage["rescued"] == len(rescue.drawn)
@@ -189,8 +192,8 @@ def check_positive(
         need = sum(map(len, drawn))
         check_slots(drawn, sets, need)
         rescued = rescue.given_to(query)
-        everything = set(range(graph.num_entities)) - graph.oracle.known(*triple, side, filtered=sampler.filtered)
-        assert set(rescued) <= everything
+        # even where nothing is filtered, what comes to the rescue is no training triple
+        assert set(rescued) <= graph.oracle.everything - graph.oracle.known(*triple, side)
         # what was drawn is what is given
         column = 2 * number
         assert sorted(negatives[changed[:, column], column].tolist()) == sorted([*sum(drawn, []), *rescued])
@@ -230,7 +233,7 @@ def check_windows(
         if not valid[rows].any():
             # nothing at all could be drawn: sides that were wanted surely have no entity left
             left = [
-                set(range(graph.num_entities)) - graph.oracle.known(*triple, side, filtered=sampler.filtered)
+                graph.oracle.everything - graph.oracle.known(*triple, side)
                 for triple in batch[rows]
                 for side in sides
             ]
@@ -362,10 +365,16 @@ def test_a_filterer_masks_known_positives_after_the_draw(filterer: str, graph: G
 def test_a_filterer_that_masks_all_still_leaves_a_valid_slot():
     # whatever corrupt draws without filter is a training triple
     graph = graph_of({(h, 0, t) for h in (0, 1) for t in (2, 3)}, num_entities=6, num_relations=1)
-    sampler = make("corrupt", graph, filtered=False, filterer="python-set", num_negs_per_pos=4)
-    negatives, mask = sampler.sample(graph.lines)
-    assert int(mask.sum()) >= 1, "the loss would be non-finite"
-    assert not {tuple(row) for row in negatives[mask].tolist()} & graph.oracle.triples
+    usage: Counter[str] = Counter()
+    options = {"filtered": False, "filterer": "python-set", "num_negs_per_pos": 4, "usage": usage}
+    for size, windows in ((None, 1), (1, 4), (2, 2)):
+        usage.clear()
+        negatives, mask = make("corrupt", graph, sub_batch_size=size, **options).sample(graph.lines)
+        assert int(mask.sum()) == windows, "the loss would be non-finite"
+        assert not {tuple(row) for row in negatives[mask].tolist()} & graph.oracle.triples
+        assert usage["rescued"] == windows
+        assert total(usage) == 16
+        assert min(usage.values()) >= 0
 
 
 # Seeds and workers
@@ -391,6 +400,19 @@ def test_building_draws_nothing(name: str, graph: Graph):
     before = torch.get_rng_state()
     make(name, graph, fallback="semantic", schema=graph.schema)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", ["nearestneighbor", "adversarial"])
+def test_an_auxiliary_in_a_file_leaves_the_seed_alone(name: str, graph: Graph, tmp_path: Path):
+    path = tmp_path / "auxiliary.safetensors"
+    settings = {"model": "TransE", "model_kwargs": {"embedding_dim": 2}, "l2_weight": None}
+    save_model(path, graph.model, {**settings, "triples_digest": triples_digest(graph.lines)})
+    draws = []
+    for seed in (1, 2):
+        # a training loop makes its sampler after the seed is set
+        torch.manual_seed(seed)
+        draws.append(make(name, graph, num_negs_per_pos=5, auxiliary=path).sample(graph.lines[:100])[0])
+    assert not torch.equal(*draws)
 
 
 class OneBatchPerWorker(IterableDataset):

@@ -1,0 +1,221 @@
+"""The real Snakefile, run on small graphs in a copy of the repository."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from negsamp.datasets import generate, write_folder
+
+pytestmark = pytest.mark.workflow
+
+ROOT = Path(__file__).parents[2]
+SMALL = """\
+name: small
+datasets: [synthetic, Nations]
+models: [TransE]
+samplers: [basic, random, typed, relational, adversarial]
+negatives: [1, 3]
+seeds: [0]
+synthetic: {num_entities: 40, num_relations: 4, num_triples: 200, depth: 2}
+sampling: {num_neighbors: 5}
+training: {epochs: 1, batch_size: 500, embedding_dim: 8}
+hpo: {trials: 2, trials_per_job: 1}
+auxiliary: {model_kwargs: {embedding_dim: 8}, epochs: 1}
+"""
+STUDY = "nations/TransE/relational/3"
+
+
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        # the first sign that something reaches for the network, or for a mirror that the config does not name
+        env={**os.environ, "NEGSAMP_MIRROR": ""},
+        check=False,
+    )
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """Return how many jobs of each rule a dry run would start."""
+    result = snakemake(folder, "--dry-run", "--quiet", "rules", *arguments)
+    assert result.returncode == 0, result.stderr
+    rows = re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, flags=re.MULTILINE)
+    return {rule: int(count) for rule, count in rows if rule not in ("all", "total")}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository in which the small config has run."""
+    folder = tmp_path_factory.mktemp("repository")
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("rules", "workflow_scripts", "envs", "profiles", "negsamp"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "small.yaml").write_text(SMALL)
+    result = snakemake(folder, "--configfile", "small.yaml")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder
+
+
+@pytest.fixture
+def small(finished: Path) -> Path:
+    """The finished copy, with nothing left to do."""
+    result = snakemake(finished, "--configfile", "small.yaml")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert planned(finished, "--configfile", "small.yaml") == {}
+    return finished
+
+
+def test_every_table_and_figure_is_there(small: Path) -> None:
+    results = small / "results/small"
+    for table in ("datasets", "pools", "parameters", "slots", "cost", "link_prediction/nations"):
+        for suffix in (".csv", ".tex", ".md"):
+            assert (results / "tables" / f"{table}{suffix}").stat().st_size > 0
+    for figure in ("negatives/synthetic", "pool_sizes/nations"):
+        assert (results / f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
+        assert (results / f"figures/{figure}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_sampler_that_cannot_be_served_is_not_applicable(small: Path) -> None:
+    tables = small / "results/small/tables"
+    assert "not applicable" in (tables / "link_prediction/nations.md").read_text()
+    assert "not applicable" not in (tables / "link_prediction/synthetic.md").read_text()
+    assert "not applicable" in (tables / "pools.md").read_text()
+
+
+def test_records_hold_what_made_them(small: Path) -> None:
+    record = json.loads((small / f"results/small/final/{STUDY}/seed-0.json").read_text())
+    assert (record["dataset"], record["sampler"], record["negatives"], record["seed"]) == ("nations", "relational", 3, 0)
+    assert record["state"] == "complete"
+    trials = [
+        json.loads((small / f"results/small/hpo/{STUDY}/trials-{chunk}.jsonl").read_text()) for chunk in range(2)
+    ]
+    best = max(trials, key=lambda trial: trial["metrics"]["inverse_harmonic_mean_rank"])
+    assert record["trial"] == best["trial"]
+    assert record["parameters"] == best["parameters"]
+    other = small / "results/small/hpo/nations/TransE/random/1/trials-1.jsonl"
+    # common random numbers: settings do not depend on the sampler
+    assert json.loads(other.read_text())["parameters"] == trials[1]["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("deleted", "rules"),
+    [
+        ("results/small/tables/slots.tex", {"make_table": 1}),
+        (
+            f"results/small/hpo/{STUDY}/trials-1.jsonl",
+            {"run_trials": 1, "retrain": 1, "make_table": 3, "make_link_prediction_table": 1, "plot_negatives": 1},
+        ),
+        (
+            "results/small/pools/nations/relational.safetensors",
+            {
+                "build_pools": 1,
+                "run_trials": 4,
+                "retrain": 2,
+                "make_table": 4,
+                "make_link_prediction_table": 1,
+                "plot_negatives": 1,
+                "plot_pool_sizes": 1,
+            },
+        ),
+    ],
+)
+def test_deleting_a_file_redoes_what_depends_on_it(small: Path, deleted: str, rules: dict[str, int]) -> None:
+    (small / deleted).unlink()
+    assert planned(small, "--configfile", "small.yaml") == rules
+
+
+def test_a_rerun_takes_finished_trials_from_where_they_are_kept(small: Path) -> None:
+    trials = small / f"results/small/hpo/{STUDY}/trials-0.jsonl"
+    before, kept = trials.read_bytes(), sorted((trials.parent / "parts").iterdir())
+    stamps = [path.stat().st_mtime_ns for path in kept]
+    trials.unlink()
+    result = snakemake(small, "--configfile", "small.yaml")
+    assert result.returncode == 0, result.stderr
+    assert trials.read_bytes() == before
+    assert sorted((trials.parent / "parts").iterdir()) == kept
+    assert [path.stat().st_mtime_ns for path in kept] == stamps
+
+
+@pytest.mark.parametrize(
+    ("module", "expected", "spared"),
+    [
+        ("results/figures.py", {"plot_negatives", "plot_pool_sizes"}, {"run_trials", "build_pools"}),
+        ("sampling/base.py", {"build_pools", "run_trials", "retrain"}, {"prepare_dataset", "train_auxiliary"}),
+        ("datasets/folder.py", {"prepare_dataset"}, {"obtain_archive"}),
+        ("cli.py", set(), {"make_table", "run_trials"}),
+    ],
+)
+def test_editing_a_module_redoes_what_depends_on_it(
+    small: Path, module: str, expected: set[str], spared: set[str]
+) -> None:
+    path = small / "negsamp" / module
+    content = path.read_text()
+    path.write_text(content + "\n# edited\n")
+    try:
+        rules = planned(small, "--configfile", "small.yaml").keys()
+    finally:
+        path.write_text(content)
+    assert expected <= rules
+    assert not spared & rules
+
+
+def test_another_config_keeps_the_first_one_s_results(small: Path) -> None:
+    before = {path: path.read_bytes() for path in sorted((small / "results/small/tables").rglob("*.csv"))}
+    (small / "other.yaml").write_text(
+        SMALL.replace("name: small", "name: other")
+        .replace("[synthetic, Nations]", "[mine]\nfolders: {mine: graphs/mine}")
+        .replace("[basic, random, typed, relational, adversarial]", "[random, typed]")
+    )
+    write_folder(generate(num_entities=40, num_relations=4, num_triples=200, depth=2), small / "graphs/mine")
+    result = snakemake(small, "--configfile", "other.yaml")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (small / "results/other/tables/link_prediction/mine.csv").is_file()
+    assert {path: path.read_bytes() for path in before} == before
+    assert planned(small, "--configfile", "small.yaml") == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("negatives: [1, 3]", "negatives: [1, 3]\nspeed: 3"), r"'speed' was unexpected"),
+        (("negatives: [1, 3]", "negatives: [0]"), r"0 is less than the minimum"),
+        (("[TransE]", "[TransX]"), r"'TransX' is not one of"),
+        (("relational,", "relationale,"), r"'relationale' is not one of"),
+        (("Nations]", "nation]"), r"unknown data set 'nation'; known are .*nations"),
+        (("epochs: 1, batch", "epoch: 1, batch"), r"'epoch' was unexpected"),
+        (("name: small", "name: ../small"), r"'\.\./small' does not match"),
+    ],
+)
+def test_a_bad_config_is_refused_by_name(small: Path, change: tuple[str, str], message: str) -> None:
+    assert change[0] in SMALL
+    (small / "bad.yaml").write_text(SMALL.replace(*change))
+    result = snakemake(small, "--dry-run", "--configfile", "bad.yaml")
+    assert result.returncode != 0
+    assert re.search(message, result.stdout + result.stderr)
+
+
+def test_a_folder_with_a_bad_line_ends_in_one_clear_line(small: Path) -> None:
+    folder = small / "graphs/broken"
+    write_folder(generate(num_entities=40, num_relations=4, num_triples=200, depth=2), folder)
+    train = folder / "train.txt"
+    train.write_text(train.read_text().replace("\t", " ", 1))
+    (small / "broken.yaml").write_text(
+        SMALL.replace("[synthetic, Nations]", "[broken]\nfolders: {broken: graphs/broken}")
+    )
+    result = snakemake(small, "--configfile", "broken.yaml")
+    assert result.returncode != 0
+    log = (small / "logs/prepare_dataset/broken.log").read_text()
+    assert re.search(r"graphs/broken/train\.txt line 1: 2 columns, expected 3", log)
+    assert "Traceback" not in log
+    assert not (small / "resources/datasets/broken").exists() or not any(
+        (small / "resources/datasets/broken").glob("*.safetensors")
+    )
