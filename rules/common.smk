@@ -17,6 +17,9 @@ validate(config, "schemas/config.schema.yaml")
 ROOT = Path(workflow.basedir)
 # scripts run the code beside this workflow, in whatever environment they run
 os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), os.getenv("PYTHONPATH", "")]).rstrip(os.pathsep))
+if config["mirror"]:
+    # not a parameter of a job: where an archive was fetched from must not make it stale
+    os.environ.update(NEGSAMP_MIRROR=config["mirror"])
 
 RESULTS = f"results/{config['name']}"
 DATASETS = [name.lower() for name in config["datasets"]]
@@ -84,8 +87,9 @@ def dataset_source(wildcards):
     if dataset in FOLDERS:
         folder = FOLDERS[dataset]
         splits = [folder / name for name in ("train.txt", "valid.txt", "test.txt")]
-        return [str(path) for path in [*splits, *sorted(folder.glob("m[ae][pt]*/*.json"))]]
-    return f"resources/archives/{dataset}.zip" if "archive" in REGISTRY[dataset] else []
+        return [*splits, *sorted(folder.glob("mapping/*.json")), *sorted(folder.glob("metadata/*.json"))]
+    # a checked archive is the same whenever and wherever it was fetched from
+    return ancient(f"resources/archives/{dataset}.zip") if "archive" in REGISTRY[dataset] else []
 
 
 def dataset_options(wildcards):

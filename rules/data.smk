@@ -18,7 +18,7 @@ rule obtain_archive:
         mem_mb=1000,
         runtime="1h",
     params:
-        mirror=config["mirror"],
+        hashes=lambda wildcards: REGISTRY[wildcards.dataset]["hashes"],
     script:
         "../workflow_scripts/obtain_archive.py"
 

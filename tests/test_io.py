@@ -239,14 +239,14 @@ def test_an_unknown_hash_is_refused(tmp_path: Path) -> None:
 
 
 def test_digests_name_content() -> None:
-    assert digest({"a": 1, "b": [2, None]}) == digest({"b": (2, None), "a": 1}) == "DIGEST"
+    assert digest({"a": 1, "b": [2, None]}) == digest({"b": (2, None), "a": 1}) == "c8caf5ad035ad1d6"
     assert digest({"a": 1}) != digest({"a": "1"})
 
 
 def test_seeds_are_stable_and_in_the_range_of_numpy() -> None:
-    assert stable_seed() == 0
-    assert stable_seed(0) == 0
-    assert stable_seed(0, "nations", "TransE", 3, "parameters") == 0
+    assert stable_seed() == 1330892193
+    assert stable_seed(0) == 3502022929
+    assert stable_seed(0, "nations", "TransE", 3, "parameters") == 4256498467
     seeds = [stable_seed(0, i) for i in range(2000)]
     assert len(set(seeds)) == 2000
     assert 0 <= min(seeds) < 2**24

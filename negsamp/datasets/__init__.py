@@ -1,7 +1,7 @@
 """Data sets: what is registered, how an archive is fetched and checked, how a folder is read, how a graph is made."""
 
 from negsamp.datasets.dataset import SchemaDataset
-from negsamp.datasets.download import obtain_archive, verify
+from negsamp.datasets.download import default_mirror, obtain_archive, verify
 from negsamp.datasets.folder import read_mapping, read_metadata, read_triples, write_folder
 from negsamp.datasets.listing import list_datasets
 from negsamp.datasets.load import archive_dataset, load_dataset
@@ -13,6 +13,7 @@ __all__ = [
     "RegistryEntry",
     "SchemaDataset",
     "archive_dataset",
+    "default_mirror",
     "generate",
     "list_datasets",
     "load_dataset",

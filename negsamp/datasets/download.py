@@ -1,5 +1,6 @@
 """Fetching an archive: the mirror first, then its address; nothing unchecked ever gets its final name."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from negsamp.datasets.registry import RegistryEntry
 from negsamp.errors import InputError
 from negsamp.io import atomic_path, file_hash
 
-__all__ = ["find_in_mirror", "obtain_archive", "verify"]
+__all__ = ["default_mirror", "find_in_mirror", "obtain_archive", "verify"]
 
 
 def verify(path: Path, hashes: Iterable[str], origin: str | None = None) -> None:
@@ -34,6 +35,12 @@ def verify(path: Path, hashes: Iterable[str], origin: str | None = None) -> None
                 f"{origin or path}: found {found}, expected {expected}; the file is damaged or another version, "
                 "replace it by the registered one"
             )
+
+
+def default_mirror() -> Path | None:
+    """Return the mirror folder that the environment variable ``NEGSAMP_MIRROR`` names, if it is set."""
+    folder = os.environ.get("NEGSAMP_MIRROR")
+    return Path(folder) if folder else None
 
 
 def find_in_mirror(entry: RegistryEntry, mirror: Path | None) -> Path | None:

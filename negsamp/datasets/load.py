@@ -11,7 +11,7 @@ from pykeen.datasets import dataset_resolver
 from pykeen.datasets.base import PathDataset
 
 from negsamp.datasets.dataset import SchemaDataset
-from negsamp.datasets.download import find_in_mirror, obtain_archive, verify
+from negsamp.datasets.download import default_mirror, find_in_mirror, obtain_archive, verify
 from negsamp.datasets.folder import SPLITS, read_triples
 from negsamp.datasets.registry import SYNTHETIC, RegistryEntry, read_registry, resolve_name
 from negsamp.datasets.synthetic import generate
@@ -49,8 +49,7 @@ def load_dataset(
         return generate(**(synthetic or {}))
     if entry.archive is None:
         return _bundled_dataset(entry)
-    mirror = mirror or os.environ.get("NEGSAMP_MIRROR")
-    archive = find_in_mirror(entry, Path(mirror) if mirror else None)
+    archive = find_in_mirror(entry, Path(mirror) if mirror else default_mirror())
     if archive is None:
         archive = obtain_archive(entry, (cache or Path(pooch.os_cache("negsamp"))) / entry.archive)
     return archive_dataset(entry, archive)

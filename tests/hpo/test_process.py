@@ -1,0 +1,152 @@
+"""A training in a process of its own."""
+
+import json
+import multiprocessing
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from negsamp.hpo import Training
+from negsamp.hpo.process import run_isolated, was_killed
+from negsamp.hpo.training import Outcome
+
+Make = Callable[..., Training]
+
+
+class Killed(Training):
+    """Ends as the system's out-of-memory killer would end it."""
+
+    signal = signal.SIGKILL
+
+    def run(self) -> Outcome:
+        os.kill(os.getpid(), self.signal)
+        time.sleep(60)
+        raise AssertionError
+
+
+class Terminated(Killed):
+    signal = signal.SIGTERM
+
+
+class Failing(Training):
+    def run(self) -> Outcome:
+        raise ZeroDivisionError("something unforeseen")
+
+
+class Counting(Training):
+    """Tells how many threads it has, and which process it is."""
+
+    def run(self) -> Outcome:
+        return self.record(None, "none", None), {"threads": torch.get_num_threads(), "pid": os.getpid()}
+
+
+class Sleeping(Training):
+    def run(self) -> Outcome:
+        time.sleep(60)
+        raise AssertionError
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("cls", "reason"),
+    [(Killed, "killed by SIGKILL (out of memory?)"), (Terminated, "killed by SIGTERM")],
+)
+def test_a_killed_training_is_recorded_by_its_parent(cls: type[Training], reason: str, make_training: Make) -> None:
+    training = make_training(cls=cls)
+    outcome = run_isolated(training, 1)
+    record, cost = outcome
+    assert record == training.record(None, reason, None)
+    assert (record["state"], record["reason"], record["slots"]) == ("failed", reason, None)
+    assert cost == {"training_s": None, "evaluation_s": None, "peak_memory_mb": None}
+    assert was_killed(outcome)
+
+
+def test_an_error_is_no_result(make_training: Make, capfd: pytest.CaptureFixture) -> None:
+    with pytest.raises(RuntimeError, match=r"TransE.*the training ended in an error, see above"):
+        run_isolated(make_training(cls=Failing), 1)
+    assert "ZeroDivisionError: something unforeseen" in capfd.readouterr().err
+
+
+def test_a_training_gets_its_threads_and_leaves_its_parents_alone(make_training: Make, two_threads: None) -> None:
+    for threads in (1, 3):
+        _, cost = run_isolated(make_training(cls=Counting), threads)
+        assert cost["threads"] == threads
+        assert cost["pid"] != os.getpid()
+    assert torch.get_num_threads() == 2
+
+
+def test_a_process_of_its_own_changes_nothing_in_the_record(make_training: Make) -> None:
+    training = make_training("DistMult", "corrupt", sampling={"fallback": "random"})
+    state = torch.get_rng_state()
+    isolated, cost = run_isolated(training, torch.get_num_threads())
+    # the generator of this process is not touched
+    assert torch.equal(torch.get_rng_state(), state)
+    assert json.dumps(isolated, sort_keys=True) == json.dumps(training.run()[0], sort_keys=True)
+    assert cost["training_s"] > 0
+    assert cost["peak_memory_mb"] > 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        (None, False),
+        ("killed by SIGKILL (out of memory?)", True),
+        ("killed by SIGTERM", True),
+        ("diverged: a score was killed by an overflow", False),
+        ("out of memory: killed by nobody", False),
+    ],
+)
+def test_was_killed(reason: str | None, expected: bool, make_training: Make) -> None:
+    assert was_killed((make_training().record(None, reason, None), {})) is expected
+
+
+def test_a_training_ends_with_its_parent(make_training: Make) -> None:
+    # the pipe is at its end when every process that can write to it is gone
+    reading, writing = os.pipe()
+    parent = multiprocessing.get_context("fork").Process(target=run_isolated, args=(make_training(cls=Sleeping), 1))
+    parent.start()
+    os.close(writing)
+    time.sleep(1)
+    assert select.select([reading], [], [], 0)[0] == []
+    parent.kill()
+    parent.join()
+    try:
+        assert select.select([reading], [], [], 10)[0] == [reading]
+        assert os.read(reading, 1) == b""
+    finally:
+        os.close(reading)
+
+
+THREADS = """
+import sys, torch
+from negsamp.hpo import Training
+from negsamp.hpo.process import run_isolated
+
+class Sorting(Training):
+    def run(self):
+        return {"sorted": len(torch.rand(1_000_000).sort().values)}, {}
+
+torch.set_num_threads(2)
+torch.rand(1_000_000).sort()  # as the reading of a large data set does
+record, _ = run_isolated(Sorting(None, None, {}, 0, None, None, "validation"), 2)
+sys.stdout.write(str(record["sorted"]))
+"""
+
+
+def test_several_threads_before_and_in_a_training_do_not_lock_up() -> None:
+    result = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, timeout=25, check=True)
+    assert result.stdout == "1000000"

@@ -1,0 +1,367 @@
+"""One training and its evaluation, through PyKEEN's pipeline."""
+
+import inspect
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pykeen.losses import MarginRankingLoss
+from pykeen.models import ERModel, model_resolver
+from pykeen.regularizers import LpRegularizer, NoRegularizer, Regularizer
+from pykeen.training.training_loop import NonFiniteLossError
+
+from negsamp.datasets import SchemaDataset
+from negsamp.hpo import Training
+from negsamp.hpo import training as module
+from negsamp.pipeline import METRICS
+from negsamp.pools import save_stage
+from negsamp.sampling import make_sampler
+
+MODELS = (
+    "TransE",
+    "TransH",
+    "TransR",
+    "TransD",
+    "DistMult",
+    "RESCAL",
+    "RotatE",
+    "HolE",
+    "ComplEx",
+    "SimplE",
+    "QuatE",
+    "BoxE",
+)
+MRR = "inverse_harmonic_mean_rank"
+Make = Callable[..., Training]
+
+
+def dumped(record: dict[str, Any]) -> str:
+    return json.dumps(record, sort_keys=True, allow_nan=False)
+
+
+# Every model
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_trial_of_each_model(model: str, make_training: Make, nations: SchemaDataset) -> None:
+    record, cost = make_training(model, negatives=3).run()
+    assert record["state"] == "complete"
+    assert record["reason"] is None
+    assert tuple(record["metrics"]) == METRICS
+    assert all(map(math.isfinite, record["metrics"].values()))
+    assert 0 < record["metrics"][MRR] <= 1
+    assert sum(record["slots"].values()) == 3 * nations.training.num_triples
+    assert record["slots"]["pool"] == 3 * nations.training.num_triples
+    assert {key: record[key] for key in ("dataset", "model", "sampler", "negatives", "random_seed", "archive")} == {
+        "dataset": "nations",
+        "model": model,
+        "sampler": "random",
+        "negatives": 3,
+        "random_seed": 1,
+        "archive": None,
+    }
+    takes = "regularizer" in inspect.signature(model_resolver.lookup(model).__init__).parameters
+    assert record["parameters"] == {"margin": 1.0, "learning_rate": 0.01, "l2_weight": 1e-4 if takes else None}
+    assert cost.keys() == {"training_s", "evaluation_s", "peak_memory_mb"}
+    assert all(value > 0 for value in cost.values())
+
+
+def test_some_models_take_a_regularizer_and_some_do_not(make_training: Make) -> None:
+    weights = {model: make_training(model).record(None, "", None)["parameters"]["l2_weight"] for model in MODELS}
+    assert {model for model, weight in weights.items() if weight is None} == {
+        "TransR",
+        "TransD",
+        "HolE",
+        "QuatE",
+        "BoxE",
+    }
+
+
+def regularizers(model: ERModel) -> list[Regularizer]:
+    return [part for part in model.modules() if isinstance(part, Regularizer) and not isinstance(part, NoRegularizer)]
+
+
+def test_a_model_without_the_option_really_has_no_regularizer(make_training: Make, nations: SchemaDataset) -> None:
+    # as PyKEEN makes it, QuatE has two
+    assert len(regularizers(model_resolver.make("QuatE", triples_factory=nations.training, embedding_dim=8))) == 2
+    assert regularizers(make_training("QuatE")._pipeline(Counter()).model) == []
+
+
+@pytest.mark.parametrize("model", ["TransE", "RESCAL", "SimplE"])
+def test_the_weight_is_that_of_the_model_s_regularizer(model: str, make_training: Make) -> None:
+    found = regularizers(make_training(model, l2_weight=0.25)._pipeline(Counter()).model)
+    assert found
+    assert all(type(part) is LpRegularizer for part in found)
+    assert {(part.weight.item(), part.p) for part in found} == {(0.25, 2.0)}
+
+
+# What decides the result
+
+
+def test_the_same_training_gives_the_same_record(make_training: Make) -> None:
+    trainings = [make_training("RotatE", "corrupt", sampling={"fallback": "random"}, epochs=2) for _ in range(2)]
+    torch.manual_seed(5)
+    one = trainings[0].run()[0]
+    torch.manual_seed(6)
+    assert dumped(one) == dumped(trainings[1].run()[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"random_seed": 2},
+        {"learning_rate": 0.05},
+        {"margin": 5.0},
+        {"l2_weight": 10.0},
+        {"epochs": 2},
+        {"batch_size": 500},
+        {"embedding_dim": 9},
+        {"negatives": 4},
+        {"sampler": "corrupt"},
+        {"sampling": {"corruption": "tail"}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_decides_the_metrics(change: dict[str, Any], make_training: Make) -> None:
+    before = make_training("DistMult").run()[0]["metrics"]
+    after = make_training("DistMult", **change).run()[0]["metrics"]
+    assert before[MRR] != after[MRR]
+
+
+def test_loss_optimizer_and_loop_are_as_described(make_training: Make) -> None:
+    result = make_training(margin=7.0, learning_rate=0.02)._pipeline(Counter())
+    (group,) = result.training_loop.optimizer.param_groups
+    assert type(result.training_loop.optimizer) is torch.optim.Adam
+    assert group["lr"] == 0.02
+    assert type(result.model.loss) is MarginRankingLoss
+    assert result.model.loss.margin == 7.0
+    assert type(result.training_loop).__name__ == "SLCWATrainingLoop"
+
+
+# What is ranked
+
+
+class TestTriplesReadError(Exception):
+    """A test triple was looked at."""
+
+
+class Sealed:
+    """A data set whose test triples must not be read."""
+
+    def __init__(self, dataset: SchemaDataset) -> None:
+        self._dataset = dataset
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("testing", "factory_dict"):
+            raise TestTriplesReadError
+        return getattr(self._dataset, name)
+
+
+def test_a_trial_reads_no_test_triples(make_training: Make, nations: SchemaDataset) -> None:
+    sealed = make_training(dataset=Sealed(nations)).run()[0]
+    assert dumped(sealed) == dumped(make_training().run()[0])
+    with pytest.raises(TestTriplesReadError):
+        make_training(dataset=Sealed(nations), split="testing").run()
+
+
+def test_the_retrained_model_is_ranked_on_test_triples(make_training: Make) -> None:
+    validation, testing = (make_training(split=split).run()[0]["metrics"] for split in ("validation", "testing"))
+    assert validation != testing
+
+
+def reciprocal_ranks(model: ERModel, ranked: torch.Tensor, known: set[tuple[int, ...]]) -> list[float]:
+    """Rank both sides of each triple among all entities that make no other known triple; ties count half."""
+    reciprocal = []
+    for triple in ranked.tolist():
+        for column in (0, 2):
+            candidates = [[*triple[:column], entity, *triple[column + 1 :]] for entity in range(model.num_entities)]
+            with torch.inference_mode():
+                scores = model.score_hrt(torch.tensor(candidates)).flatten().tolist()
+            own = scores[triple[column]]
+            # a sum of floats in another order is no other score
+            others = [
+                score if abs(score - own) > 1e-6 else own
+                for entity, score in enumerate(scores)
+                if entity != triple[column] and tuple(candidates[entity]) not in known
+            ]
+            better, tied = sum(score > own for score in others), sum(score == own for score in others)
+            reciprocal.append(1 / (1 + better + tied / 2))
+    return reciprocal
+
+
+@pytest.mark.parametrize(
+    ("split", "filters"),
+    [("validation", ["training", "validation"]), ("testing", ["training", "validation", "testing"])],
+)
+@pytest.mark.parametrize("size", [None, 30])
+def test_ranks_know_all_positives(
+    split: str, filters: list[str], size: int | None, make_training: Make, nations: SchemaDataset
+) -> None:
+    training = make_training(split=split, max_evaluation_triples=size, epochs=3)
+    result = training._pipeline(Counter())
+    ranked = module.sample_triples(getattr(nations, split), size).mapped_triples
+    positives = {name: set(map(tuple, getattr(nations, name).mapped_triples.tolist())) for name in filters}
+    expected = reciprocal_ranks(result.model.eval(), ranked, set().union(*positives.values()))
+    assert len(expected) == 2 * (size or len(ranked))
+    found = training.run()[0]["metrics"][MRR]
+    assert found == pytest.approx(sum(expected) / len(expected), abs=1e-5)
+    # without one of the filters it would be another number
+    for name in filters:
+        fewer = set().union(*(positives[other] for other in filters if other != name))
+        wrong = reciprocal_ranks(result.model.eval(), ranked, fewer)
+        assert found != pytest.approx(sum(wrong) / len(wrong), abs=1e-5)
+
+
+def test_all_studies_rank_the_same_triples(make_training: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    ranked = []
+
+    def remember(**kwargs: Any) -> None:
+        wanted = kwargs["testing" if kwargs["use_testing_data"] else "validation"]
+        ranked.append((wanted.num_triples, wanted.mapped_triples.tolist()))
+        raise NonFiniteLossError
+
+    monkeypatch.setattr(module, "run_pipeline", remember)
+    studies = [("TransE", "random", 1), ("TransE", "random", 3), ("RESCAL", "basic", 1)]
+    for seed, study in enumerate(studies):
+        make_training(*study, max_evaluation_triples=25, random_seed=seed).run()
+    assert ranked[0] == ranked[1] == ranked[2]
+    assert ranked[0][0] == 25
+    make_training(max_evaluation_triples=25, split="testing").run()
+    assert ranked[3][0] == 25
+    assert ranked[3][1] != ranked[0][1]
+
+
+# Trainings that fail
+
+
+@pytest.mark.parametrize("model", ["TransE", "DistMult", "RESCAL", "ComplEx"])
+def test_a_training_that_diverges_is_a_result(model: str, make_training: Make) -> None:
+    record, cost = make_training(model, learning_rate=1e30, epochs=3, batch_size=200).run()
+    assert record["state"] == "failed"
+    assert record["reason"].startswith("diverged: ")
+    assert record["metrics"] is None
+    assert record["parameters"]["learning_rate"] == 1e30
+    assert record["slots"]["pool"] > 0
+    assert cost["training_s"] is None
+    assert cost["evaluation_s"] is None
+    dumped(record)
+
+
+@pytest.mark.parametrize("model", ["TransH", "RESCAL", "RotatE", "ComplEx"])
+def test_a_training_whose_scores_overflow_is_a_result(model: str, make_training: Make) -> None:
+    # one step: the loss was finite, and so are the parameters, but no score is
+    record, _ = make_training(model, learning_rate=1e30, batch_size=5000).run()
+    assert record["state"] == "failed"
+    assert record["reason"].startswith("diverged: ")
+
+
+def test_a_parameter_that_is_not_finite_is_a_failure(make_training: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = module.run_pipeline
+
+    def spoil(**kwargs: Any) -> Any:
+        result = run(**kwargs)
+        next(iter(result.model.parameters())).data[0, 0] = float("nan")
+        return result
+
+    monkeypatch.setattr(module, "run_pipeline", spoil)
+    record, _ = make_training().run()
+    assert (record["state"], record["metrics"]) == ("failed", None)
+    assert record["reason"] == "diverged: a parameter of the model is not finite"
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, fail: Callable[[], Any]) -> None:
+    monkeypatch.setattr(module, "run_pipeline", lambda **kwargs: fail())
+
+
+def raiser(error: Exception) -> Callable[[], Any]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("fail", "reason"),
+    [
+        (raiser(NonFiniteLossError("Loss is non-finite.")), r"diverged: Loss is non-finite\."),
+        (
+            raiser(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nSee the manual")),
+            r"out of memory: CUDA out of memory\. Tried to allocate 2 GiB\.",
+        ),
+        (raiser(MemoryError()), "out of memory: "),
+        # what torch itself says on a CPU: 4 PiB
+        (lambda: torch.empty(1 << 50), "out of memory: .*allocate memory.*"),
+    ],
+    ids=["diverged", "gpu", "python", "cpu"],
+)
+def test_the_reason_of_a_failure_is_one_line(
+    fail: Callable[[], Any], reason: str, make_training: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, fail)
+    record, cost = make_training().run()
+    assert (record["state"], record["metrics"]) == ("failed", None)
+    assert re.fullmatch(reason, record["reason"])
+    assert record["slots"] == {"pool": 0, "masked": 0, "rescued": 0}
+    assert cost["peak_memory_mb"] > 0
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), KeyError("pools"), OSError("disk full")]
+)
+def test_any_other_error_is_no_result(
+    error: Exception, make_training: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, raiser(error))
+    with pytest.raises(type(error)) as caught:
+        make_training().run()
+    assert caught.value is error
+
+
+# Samplers
+
+
+@pytest.mark.parametrize("sampler", ["basic", "bernoulli"])
+def test_pykeens_own_samplers_do_not_count(sampler: str, make_training: Make) -> None:
+    # options of ours are none of theirs
+    record, _ = make_training(sampler=sampler, sampling={"fallback": "random", "filtered": True}).run()
+    assert record["state"] == "complete"
+    assert record["slots"] is None
+
+
+def test_semantic_fallback_uses_the_schema(make_training: Make, typed_graph: SchemaDataset) -> None:
+    training = make_training(sampler="typed", negatives=40, dataset=typed_graph, sampling={"fallback": "semantic"})
+    slots = training.run()[0]["slots"]
+    assert sum(slots.values()) == 40 * typed_graph.training.num_triples
+    assert slots["pool"] > 0
+    assert slots["ancestors_1"] > 0
+    assert slots["masked"] == 0
+    assert slots.keys() >= {"corrupt", "everything", "rescued"} or slots["ancestors_2"] > 0
+    random, _ = make_training(sampler="typed", negatives=40, dataset=typed_graph, sampling={"fallback": "random"}).run()
+    assert random["slots"].keys() == {"pool", "everything", "masked", "rescued"}
+
+
+def test_without_a_fallback_slots_are_masked(make_training: Make, typed_graph: SchemaDataset) -> None:
+    slots = make_training(sampler="typed", negatives=40, dataset=typed_graph).run()[0]["slots"]
+    assert slots["masked"] > 0
+    assert sum(slots.values()) == 40 * typed_graph.training.num_triples
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+def test_stored_pools_give_what_built_ones_give(
+    filtered: bool, make_training: Make, nations: SchemaDataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "pools.safetensors"
+    sampler = make_sampler("corrupt", nations, filtered=filtered)
+    save_stage(path, sampler.stages[0], sampler.triples, filtered=filtered)
+    # options that were used up when the pools were found are no hindrance
+    sampling = {"filtered": filtered, "fallback": "random", "num_neighbors": 7, "classes": "all"}
+    stored = make_training(sampler="corrupt", negatives=9, pools=str(path), sampling=sampling).run()[0]
+    built = make_training(sampler="corrupt", negatives=9, sampling=sampling).run()[0]
+    assert dumped(stored) == dumped(built)
+    assert stored["slots"]["everything"] > 0
