@@ -10,6 +10,9 @@ from pathlib import Path
 
 import torch
 
+# the first optimizer imports this, for a second: once here, instead of in every fork
+import torch._dynamo
+
 from negsamp.hpo.training import Outcome, Training
 from negsamp.io import read_json, write_json
 

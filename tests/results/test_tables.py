@@ -149,7 +149,7 @@ class TestDatasets:
         shown = table.display.set_index("")["db_50k"]
         assert shown["test triples (lines / distinct)"] == "1,300 / 1,100"
         assert shown["relations with domain / range / both"] == "17 / 16 / 15"
-        assert shown["test lines also in training"] == "38"
+        assert shown["test triples also in training"] == "38"
         assert shown["archive"] == "sha256:0123456789ab…"
         assert table.caption.endswith("Noted on reading: db_50k: 185 duplicate lines.")
         assert table.raw["archive"].iloc[0] == "sha256:" + "0123456789abcdef" * 4
