@@ -14,7 +14,7 @@ import torch
 from hypothesis import assume
 from hypothesis import strategies as st
 from oracles import SIDES, Oracle, PlainSchema, Side, Triple, transe
-from pykeen.datasets import Nations, UMLS, get_dataset
+from pykeen.datasets import UMLS, Nations, get_dataset
 from pykeen.models import ERModel, model_resolver
 from pykeen.triples import CoreTriplesFactory
 

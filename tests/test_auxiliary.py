@@ -125,7 +125,7 @@ def test_best_scored_takes_the_lower_id_of_ties(graph: Graph):
     model = whole_numbered_model("SimplE", graph)
     queries = all_pairs(graph)
     scores = scores_of(model, *queries)
-    wanted = [sorted(sorted(range(14), key=lambda e: (-row[e], e))[:5]) for row in scores.tolist()]  # noqa: B023
+    wanted = [sorted(sorted(range(14), key=lambda e: (-row[e], e))[:5]) for row in scores.tolist()]
     assert best_scored(model, *queries, 5).tolist() == wanted
 
 
@@ -181,7 +181,7 @@ def test_a_model_is_found_in_memory_or_in_its_file(graph: Graph, tmp_path: Path)
 
 def test_a_model_of_other_triples_is_refused(graph: Graph, tmp_path: Path):
     other = graph_named("umls")
-    with pytest.raises(ValueError, match="the auxiliary model has 14 entities and 55 relations, the triples 135 and 46"):
+    with pytest.raises(ValueError, match="auxiliary model has 14 entities and 55 relations, the triples 135 and 46"):
         resolve_auxiliary(graph.model, other.triples)
     path = tmp_path / "auxiliary.safetensors"
     model, settings = train()

@@ -70,11 +70,14 @@ def test_loading_leaves_the_generator_of_the_sampler_alone(tmp_path: Path):
 
 
 def test_the_same_training_gives_the_same_bytes(tmp_path: Path):
-    contents = []
-    for file in ("one.safetensors", "two.safetensors"):
-        save_model(tmp_path / file, *train("RESCAL"))
-        contents.append((tmp_path / file).read_bytes())
-    assert contents[0] == contents[1]
+    contents = set()
+    for _ in range(2):
+        model, settings = train("RESCAL")
+        # several keys in a header would come in a random order
+        for i in range(10):
+            save_model(tmp_path / f"{i}.safetensors", model, settings)
+            contents.add((tmp_path / f"{i}.safetensors").read_bytes())
+    assert len(contents) == 1
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -104,7 +107,7 @@ def test_a_cut_file_is_named(tmp_path: Path):
     path = tmp_path / "model.safetensors"
     save_model(path, *train("TransE"))
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(InputError, match=r"model\.safetensors: cannot be read as safetensors .*; delete and rebuild it"):
+    with pytest.raises(InputError, match=r"model\.safetensors: cannot be read as safetensors .*; delete"):
         load_model(path)
     with pytest.raises(InputError, match=r"nothing\.safetensors: cannot be read"):
         load_model(tmp_path / "nothing.safetensors")

@@ -89,9 +89,7 @@ def test_a_folder_without_metadata_is_refused(factory: TriplesFactory, tmp_path:
         ("relation_domain_range.json", {"likes": {"domain": "None", "range": ["City"]}}, "likes"),
     ],
 )
-def test_a_name_without_an_id_is_refused(
-    file: str, content: Any, name: str, factory: TriplesFactory, tmp_path: Path
-):
+def test_a_name_without_an_id_is_refused(file: str, content: Any, name: str, factory: TriplesFactory, tmp_path: Path):
     write_metadata(tmp_path, **{file: content})
     with pytest.raises(InputError, match=rf"metadata/{file}: '{name}' is in no triple and in no mapping; remove or"):
         Schema.from_folder(tmp_path, factory)

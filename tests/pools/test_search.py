@@ -17,9 +17,9 @@ METRICS = ["euclidean", "dot", "cosine"]
 def whole_vectors(draw: st.DrawFn) -> tuple[torch.Tensor, torch.Tensor, int]:
     """Make few small whole-numbered vectors, so that ties are common."""
     dim, num_entities, num_queries = draw(st.integers(1, 3)), draw(st.integers(2, 8)), draw(st.integers(1, 4))
-    numbers = st.integers(-2, 2)
-    entities = draw(st.lists(st.lists(numbers, min_size=dim, max_size=dim), min_size=num_entities, max_size=num_entities))
-    queries = draw(st.lists(st.lists(numbers, min_size=dim, max_size=dim), min_size=num_queries, max_size=num_queries))
+    vector = st.lists(st.integers(-2, 2), min_size=dim, max_size=dim)
+    entities = draw(st.lists(vector, min_size=num_entities, max_size=num_entities))
+    queries = draw(st.lists(vector, min_size=num_queries, max_size=num_queries))
     return torch.tensor(queries).float(), torch.tensor(entities).float(), draw(st.integers(1, num_entities - 1))
 
 
@@ -28,7 +28,8 @@ def whole_vectors(draw: st.DrawFn) -> tuple[torch.Tensor, torch.Tensor, int]:
 @settings(deadline=None, max_examples=150)
 def test_nearest_equals_the_definition(metric: str, case: tuple, data: st.DataObject):
     queries, entities, k = case
-    skip = data.draw(st.none() | st.lists(st.integers(0, len(entities) - 1), min_size=len(queries), max_size=len(queries)))
+    ids = st.integers(0, len(entities) - 1)
+    skip = data.draw(st.none() | st.lists(ids, min_size=len(queries), max_size=len(queries)))
     found = nearest(queries, entities, k, metric=metric, skip=None if skip is None else torch.tensor(skip))
     for i, row in enumerate(found.tolist()):
         without = () if skip is None else (skip[i],)
@@ -64,7 +65,7 @@ def test_the_size_of_a_block_changes_nothing(metric: str, block: int, monkeypatc
 @settings(deadline=None, max_examples=200)
 def test_top_ids_take_the_largest_and_the_lower_id_of_ties(rows: list[list[int]], data: st.DataObject):
     k = data.draw(st.integers(1, len(rows[0])))
-    wanted = [sorted(sorted(range(len(row)), key=lambda i: (-row[i], i))[:k]) for row in rows]  # noqa: B023
+    wanted = [sorted(sorted(range(len(row)), key=lambda i: (-row[i], i))[:k]) for row in rows]
     assert top_ids(torch.tensor(rows).float(), k).tolist() == wanted
 
 

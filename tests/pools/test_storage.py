@@ -33,12 +33,14 @@ def negatives(graph: Graph, name: str, **options: Any) -> torch.Tensor:
 
 
 def same(one: Stage, other: Stage) -> bool:
+    parts = {"pools": ("members", "offsets", "index"), "exclusions": ("keys", "offsets", "ranks")}
     pairs = [
-        (getattr(one.pools, field), getattr(other.pools, field)) for field in ("members", "offsets", "index")
-    ] + [(getattr(one.exclusions, field), getattr(other.exclusions, field)) for field in ("keys", "offsets", "ranks")]
-    return one.pools.look_up == other.pools.look_up and all(
-        (a is None and b is None) or torch.equal(a, b) for a, b in pairs
-    )
+        (getattr(getattr(one, part), field), getattr(getattr(other, part), field))
+        for part, fields in parts.items()
+        for field in fields
+    ]
+    equal = all((a is None and b is None) or torch.equal(a, b) for a, b in pairs)
+    return equal and one.pools.look_up == other.pools.look_up
 
 
 @pytest.mark.parametrize("filtered", [True, False])

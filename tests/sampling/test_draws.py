@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from graphs import GRAPHS, Graph, count, graph_named, graph_of, keys_of
+from oracles import SIDES
 from scipy.stats import binomtest, chisquare
 
 from negsamp import SAMPLERS, PoolNegativeSampler
@@ -49,9 +50,7 @@ KNOWN = {
 
 @pytest.mark.parametrize("known", KNOWN.values(), ids=KNOWN)
 def test_draws_are_uniform_over_what_exclusions_leave(known: set[int]):
-    graph = graph_of(
-        {(10, 0, t) for t in known} | {(11, 0, t) for t in range(10)}, num_entities=12, num_relations=1
-    )
+    graph = graph_of({(10, 0, t) for t in known} | {(11, 0, t) for t in range(10)}, num_entities=12, num_relations=1)
     sampler = graph.sampler("corrupt", num_negs_per_pos=1000, corruption="tail")
     check_uniform(draw_tails(sampler, (10, 0, min(known))), set(range(10)) - known)
 
@@ -66,9 +65,7 @@ def test_draws_are_uniform_over_all_but_the_replaced_entity(own: int):
 @pytest.mark.parametrize("own", [0, 3, 6, 9])
 def test_draws_are_uniform_for_a_triple_that_training_does_not_hold(own: int):
     known = {1, 2, 7}
-    graph = graph_of(
-        {(10, 0, t) for t in known} | {(11, 0, t) for t in range(10)}, num_entities=12, num_relations=1
-    )
+    graph = graph_of({(10, 0, t) for t in known} | {(11, 0, t) for t in range(10)}, num_entities=12, num_relations=1)
     sampler = graph.sampler("corrupt", num_negs_per_pos=1000, corruption="tail")
     check_uniform(draw_tails(sampler, (10, 0, own)), set(range(10)) - known - {own})
 
@@ -88,8 +85,9 @@ def test_both_sides_of_real_triples_are_drawn_uniformly(name: str):
     sampler = graph.sampler(name, num_negs_per_pos=2000)
     # three triples whose pools hold something on both sides
     chosen = []
+    options = graph.oracle_options(name)
     for triple in map(tuple, graph.lines.tolist()):
-        pools = [graph.oracle.candidates(name, *triple, side, **graph.oracle_options(name)) for side in ("head", "tail")]
+        pools = [graph.oracle.candidates(name, *triple, side, **options) for side in SIDES]
         if min(map(len, pools)) > 1:
             chosen.append((triple, pools))
     chosen = chosen[:: max(len(chosen) // 3, 1)][:3]

@@ -12,6 +12,7 @@ import pytest
 import torch
 from graphs import Graph, graph_named, graph_of, record
 from oracles import SIDES
+from pykeen.datasets import Nations
 from pykeen.hpo import hpo_pipeline
 from pykeen.losses import MarginRankingLoss
 from pykeen.models import TransE
@@ -21,7 +22,7 @@ from pykeen.training import NonFiniteLossError, SLCWATrainingLoop
 from pykeen.triples import CoreTriplesFactory
 from torch.optim import SGD
 
-from negsamp import SAMPLERS, NearestNeighborNegativeSampler
+from negsamp import SAMPLERS, NearestNeighborNegativeSampler, make_sampler
 from negsamp.models import save_model
 from negsamp.triples import triples_digest
 
@@ -202,6 +203,16 @@ def test_no_training_triple_of_a_doubled_graph_comes_out(name: str, graph: Graph
     assert not set(map(tuple, flat.tolist())) & training
 
 
+def test_a_sampler_made_for_a_data_set_knows_its_inverse_triples():
+    dataset = Nations(create_inverse_triples=True)
+    lines = dataset.training._add_inverse_triples_if_necessary(dataset.training.mapped_triples)
+    sampler = make_sampler("corrupt", dataset, num_negs_per_pos=10, fallback="random")
+    assert sampler.triples.doubled
+    negatives, mask = sampler.sample(lines)
+    assert mask is None
+    assert not set(map(tuple, negatives.reshape(-1, 3).tolist())) & set(map(tuple, lines.tolist()))
+
+
 @every_sampler
 def test_pipeline_with_inverse_triples(name: str, graph: Graph):
     usage: Counter[str] = Counter()
@@ -220,9 +231,7 @@ def test_pipeline_with_inverse_triples(name: str, graph: Graph):
 
 def train(graph: Graph, sampler: str, options: dict[str, Any], **kwargs: Any) -> list[float]:
     factory = graph.factory
-    model = TransE(
-        triples_factory=factory, embedding_dim=4, loss=MarginRankingLoss(reduction="mean"), random_seed=0
-    )
+    model = TransE(triples_factory=factory, embedding_dim=4, loss=MarginRankingLoss(reduction="mean"), random_seed=0)
     loop = SLCWATrainingLoop(
         model=model,
         triples_factory=factory,

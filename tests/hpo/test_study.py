@@ -1,0 +1,306 @@
+"""A study: trials that are kept, the choice among them, and retraining."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from negsamp.datasets import SchemaDataset
+from negsamp.hpo import Options, Study, Training, choose, retrain, run_trials, suggest, trial_seed
+from negsamp.hpo import study as module
+from negsamp.hpo.training import Outcome
+
+SPACE = {
+    "margin": {"choices": [1.0, 2.0]},
+    "learning_rate": {"low": 1e-3, "high": 1e-1, "log": True},
+    "l2_weight": {"low": 1e-6, "high": 1e-2, "log": True},
+}
+OPTIONS = Options(epochs=1, embedding_dim=8, evaluation_batch_size=100)
+STUDY = Study("nations", "TransE", "random", 2)
+MRR = "inverse_harmonic_mean_rank"
+COST = {"training_s": 1.5, "evaluation_s": 0.5, "peak_memory_mb": 100.0}
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Training]:
+    """Train nothing, and remember what would have been trained; the second trial diverges."""
+    trained: list[Training] = []
+
+    def pretend(training: Training, threads: int) -> Outcome:
+        trained.append(training)
+        rate = training.parameters["learning_rate"]
+        if training.random_seed == trial_seed(0, "nations", "TransE", 1):
+            return training.record(None, "diverged: of course", {"pool": 3}), COST
+        return training.record({MRR: rate}, None, {"pool": 3}), COST
+
+    monkeypatch.setattr(module, "run_isolated", pretend)
+    return trained
+
+
+@pytest.fixture
+def run(nations: SchemaDataset, tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
+    """Run trials of one study, with changes by name."""
+
+    def run(**changed: Any) -> list[dict[str, Any]]:
+        arguments = {
+            "dataset": nations,
+            "study": STUDY,
+            "trials": [0, 1, 2],
+            "space": SPACE,
+            "seed": 0,
+            "options": OPTIONS,
+            "pools": None,
+            "threads": 1,
+            "parts": tmp_path / "parts",
+            "code": "abc",
+        }
+        records, costs = run_trials(**{**arguments, **changed})
+        assert [cost["trial"] for cost in costs] == [record["trial"] for record in records]
+        assert all(cost.keys() == {*COST, "trial"} for cost in costs)
+        return records
+
+    return run
+
+
+Run = Callable[..., list[dict[str, Any]]]
+
+
+# Trials
+
+
+def test_a_trial_has_its_parameters_and_its_seed(trained: list[Training], run: Run, nations: SchemaDataset) -> None:
+    records = run()
+    for trial, (record, training) in enumerate(zip(records, trained, strict=True)):
+        assert record["trial"] == trial
+        assert record["parameters"] == suggest(SPACE, 0, "nations", "TransE", trial)
+        assert record["random_seed"] == trial_seed(0, "nations", "TransE", trial)
+        assert (training.split, training.pools, training.options) == ("validation", None, OPTIONS)
+        assert training.dataset is nations
+    # the fields of a record, and no other
+    assert [record.keys() for record in records] == 3 * [
+        {
+            *("dataset", "model", "sampler", "negatives", "trial", "state", "reason", "parameters", "random_seed"),
+            *("metrics", "slots", "archive"),
+        }
+    ]
+
+
+def test_records_are_in_the_order_of_the_trials(trained: list[Training], run: Run) -> None:
+    forward = run()
+    assert [record["trial"] for record in forward] == [0, 1, 2]
+    assert run(trials=(2, 0, 1)) == [forward[2], forward[0], forward[1]]
+    assert run(trials=iter([1])) == [forward[1]]
+    assert run(trials=[]) == []
+    assert len(trained) == 3
+
+
+def test_a_finished_trial_is_not_trained_again(trained: list[Training], run: Run, tmp_path: Path) -> None:
+    first = run(trials=[0, 1])
+    kept = sorted((tmp_path / "parts").iterdir())
+    assert len(kept) == len(trained) == 2
+    # a trial that diverged is finished, too
+    assert first[1]["state"] == "failed"
+    assert run(trials=[0, 1]) == first
+    assert len(trained) == 2
+    # more trials add to those that are there
+    more = run(trials=[0, 1, 2, 3])
+    assert more[:2] == first
+    assert len(trained) == 4
+    assert set(kept) < set((tmp_path / "parts").iterdir())
+
+
+def pools_file(folder: Path, content: str) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "pools.safetensors"
+    path.write_text(content)
+    return str(path)
+
+
+def test_whatever_decides_the_result_makes_another_trial(
+    trained: list[Training], run: Run, nations: SchemaDataset, tmp_path: Path
+) -> None:
+    other_report, other_triples, other_validation = copy(nations), copy(nations), copy(nations)
+    other_report.report = {**nations.report, "archive": "sha256:0"}
+    other_triples.training = nations.training.clone_and_exchange_triples(nations.training.mapped_triples[:-1])
+    other_validation.validation = nations.testing
+    pools = {"pools": pools_file(tmp_path, "one")}
+    changes: list[dict[str, Any]] = [
+        {},
+        {"code": "abd"},
+        {"threads": 2},
+        {"seed": 1},
+        {"space": {**SPACE, "margin": {"choices": [3.0]}}},
+        {"study": dataclasses.replace(STUDY, sampler="corrupt")},
+        {"study": dataclasses.replace(STUDY, negatives=3)},
+        *({"options": dataclasses.replace(OPTIONS, **change)} for change in ({"epochs": 2}, {"embedding_dim": 9})),
+        {"options": dataclasses.replace(OPTIONS, sampling={"fallback": "random"})},
+        {"options": dataclasses.replace(OPTIONS, sampling={"fallback": "semantic"})},
+        {"options": dataclasses.replace(OPTIONS, max_evaluation_triples=10)},
+        {"options": dataclasses.replace(OPTIONS, device="cuda")},
+        {"dataset": other_report},
+        {"dataset": other_triples},
+        {"dataset": other_validation},
+        pools,
+    ]
+    for number, change in enumerate(changes, start=1):
+        run(trials=[0], **change)
+        assert len(trained) == number, change
+    for change in changes:
+        run(trials=[0], **change)
+    assert len(trained) == len(changes)
+    # the file's content counts, its place does not
+    run(trials=[0], pools=pools_file(tmp_path / "elsewhere", "one"))
+    assert len(trained) == len(changes)
+    pools_file(tmp_path, "two")
+    run(trials=[0], **pools)
+    assert len(trained) == len(changes) + 1
+    assert trained[-1].pools == pools["pools"]
+
+
+def test_a_killed_trial_is_recorded_and_not_kept(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def kill_the_first(training: Training, threads: int) -> Outcome:
+        calls.append(threads)
+        if len(calls) == 1:
+            return training.record(None, "killed by SIGKILL (out of memory?)", None), COST
+        return training.record({MRR: 0.5}, None, None), COST
+
+    monkeypatch.setattr(module, "run_isolated", kill_the_first)
+    first = run(threads=3)
+    assert [record["state"] for record in first] == ["failed", "complete", "complete"]
+    assert first[0]["reason"] == "killed by SIGKILL (out of memory?)"
+    assert len(list((tmp_path / "parts").iterdir())) == 2
+    assert [record["state"] for record in run(threads=3)] == 3 * ["complete"]
+    assert calls == 4 * [3]
+
+
+def test_an_error_keeps_the_trials_before_it(
+    trained: list[Training], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend = module.run_isolated
+
+    def fail(training: Training, threads: int) -> Outcome:
+        if len(trained) == 2:
+            raise RuntimeError("the training ended in an error")
+        return pretend(training, threads)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "run_isolated", fail)
+        with pytest.raises(RuntimeError, match="ended in an error"):
+            run()
+    assert len(run()) == 3
+    assert len(trained) == 3
+
+
+def test_trials_are_the_same_from_scratch(run: Run, tmp_path: Path) -> None:
+    one = run(trials=[0, 1])
+    two = run(trials=[0, 1], parts=tmp_path / "other")
+    assert json.dumps(one) == json.dumps(two)
+    assert [record["state"] for record in one] == ["complete", "complete"]
+    assert one[0]["metrics"] != one[1]["metrics"]
+    # and what is kept is what was found
+    assert json.dumps(run(trials=[0, 1])) == json.dumps(one)
+
+
+# The choice
+
+
+def record(trial: int, mrr: float | None, reason: str | None = None) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(STUDY),
+        "trial": trial,
+        "state": "failed" if mrr is None else "complete",
+        "reason": reason,
+        "parameters": {"margin": 1.0, "learning_rate": 0.01 * (trial + 1), "l2_weight": None},
+        "random_seed": 100 + trial,
+        # the MRR decides, not another metric
+        "metrics": None if mrr is None else {MRR: mrr, "hits_at_1": 1 - mrr},
+        "slots": {"pool": trial},
+        "archive": "sha256:1",
+    }
+
+
+def test_the_largest_mrr_is_chosen() -> None:
+    records = [record(0, 0.2), record(1, 0.4), record(2, 0.3)]
+    assert choose(records) == {**records[1], "trials": 3, "failed": 0}
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
+def test_a_tie_goes_to_the_earlier_trial(order: list[int]) -> None:
+    records = [record(0, 0.2), record(1, 0.4), record(2, 0.4)]
+    assert choose([records[i] for i in order])["trial"] == 1
+
+
+def test_failures_are_counted_and_not_chosen() -> None:
+    records = [record(0, None, "diverged: x"), record(1, 0.1), record(2, None, "out of memory: y"), record(3, 0.05)]
+    assert choose(records) == {**records[1], "trials": 4, "failed": 2}
+
+
+def test_nothing_is_chosen_where_no_trial_finished() -> None:
+    reasons = ["diverged: x", "killed by SIGKILL (out of memory?)", "diverged: x"]
+    best = choose([record(trial, None, reason) for trial, reason in enumerate(reasons)])
+    assert best == {
+        **dataclasses.asdict(STUDY),
+        "state": "failed",
+        "reason": "no trial finished: diverged: x; killed by SIGKILL (out of memory?)",
+        "trial": None,
+        "parameters": None,
+        "random_seed": None,
+        "metrics": None,
+        "slots": None,
+        "archive": "sha256:1",
+        "trials": 3,
+        "failed": 3,
+    }
+
+
+# Retraining
+
+
+def retrained(nations: SchemaDataset, best: dict[str, Any], study: Study = STUDY, seed: int = 0) -> Outcome:
+    return retrain(nations, study, best, seed=seed, options=OPTIONS, pools=None, threads=1)
+
+
+def test_a_failed_study_is_not_trained(nations: SchemaDataset, trained: list[Training]) -> None:
+    best = choose([record(0, None, "diverged: x")])
+    found, cost = retrained(nations, best, seed=5)
+    assert trained == []
+    assert found == {
+        **best,
+        "seed": 5,
+        "random_seed": trial_seed(5, "nations", "TransE", "retrained"),
+    }
+    assert (found["state"], found["trial"]) == ("failed", None)
+    assert found["reason"] == "no trial finished: diverged: x"
+    assert cost == dict.fromkeys(COST)
+
+
+def test_the_chosen_setting_is_trained(nations: SchemaDataset, trained: list[Training]) -> None:
+    best = choose([record(0, 0.1), record(1, 0.4)])
+    found, cost = retrained(nations, best, seed=5)
+    (training,) = trained
+    assert training.split == "testing"
+    assert training.parameters == best["parameters"]
+    assert training.random_seed == trial_seed(5, "nations", "TransE", "retrained")
+    assert (found["seed"], found["trial"], found["state"]) == (5, 1, "complete")
+    # what the trial found is not what the retraining found
+    assert found["metrics"] == {MRR: 0.02}
+    assert found["random_seed"] == training.random_seed != best["random_seed"]
+    assert cost == COST
+
+
+def test_all_samplers_are_retrained_with_one_seed(nations: SchemaDataset) -> None:
+    best = {"trial": 0, "state": "complete", "parameters": suggest(SPACE, 0, "nations", "TransE", 0)}
+    studies = [dataclasses.replace(STUDY, sampler=sampler) for sampler in ("random", "corrupt")]
+    one, two = (retrained(nations, best, study)[0] for study in studies)
+    assert one["random_seed"] == two["random_seed"] == 1496256096
+    assert one["metrics"] != two["metrics"]
+    assert json.dumps(retrained(nations, best, studies[1])[0]) == json.dumps(two)
+    again = retrained(nations, best, studies[0], seed=1)[0]
+    assert again["random_seed"] != one["random_seed"]
+    assert again["metrics"] != one["metrics"]

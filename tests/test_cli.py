@@ -1,0 +1,271 @@
+"""The command line: what it prints, for people and for machines, and how bad input ends."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from graphs import NUM_NEIGHBORS, graph_named
+
+import negsamp.models
+from negsamp import SAMPLERS
+from negsamp.cli import main
+from negsamp.datasets import SchemaDataset, generate, read_registry, write_folder
+from negsamp.triples import triples_digest
+
+#: the samplers that need nothing, and those that need a schema
+PLAIN, TYPED = ["random", "corrupt", "relational"], ["typed", "typedbyclass"]
+KEYS = {"queries", "mean", "median", "share_at_most"}
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def nothing_at_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Start in an empty folder, with no mirror and nothing downloaded."""
+    monkeypatch.delenv("NEGSAMP_MIRROR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run a command that succeeds."""
+
+    def run(*arguments: str) -> Result:
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        return result
+
+    return run
+
+
+@pytest.fixture
+def mygraph(tmp_path: Path) -> SchemaDataset:
+    """A typed graph, in the folder ``mygraph`` with metadata and in ``bare`` without."""
+    dataset = generate(num_entities=40, num_relations=4, num_triples=200, depth=2, seed=3)
+    write_folder(dataset, tmp_path / "mygraph")
+    (tmp_path / "bare").mkdir()
+    for file in ("train.txt", "valid.txt", "test.txt"):
+        (tmp_path / "bare" / file).write_bytes((tmp_path / "mygraph" / file).read_bytes())
+    return dataset
+
+
+@pytest.fixture
+def auxiliary(tmp_path: Path) -> str:
+    """A saved auxiliary model of Nations."""
+    graph = graph_named("nations")
+    settings = {"model": "TransE", "model_kwargs": {"embedding_dim": 2}, "l2_weight": None}
+    path = tmp_path / "auxiliary.safetensors"
+    negsamp.models.save_model(path, graph.model, {**settings, "triples_digest": triples_digest(graph.lines)})
+    return str(path)
+
+
+def names(rows: Iterable[dict[str, object]]) -> list[object]:
+    return [row["sampler"] for row in rows]
+
+
+# datasets
+
+
+def test_known_data_sets(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "WN18.zip").touch()
+    rows = {row["dataset"]: row for row in json.loads(run("datasets", "--json", "--mirror", "mirror").stdout)}
+    assert list(rows) == list(read_registry())
+    assert {frozenset(row) for row in rows.values()} == {
+        frozenset({"dataset", "present", "classes", "domains_and_ranges", "url", "source"})
+    }
+    present = {name: row["present"] for name, row in rows.items()}
+    assert (present["nations"], present["wn18"]) == ("built in", "mirror")
+    for name, entry in read_registry().items():
+        absent = "built in" if entry.archive is None else "to download" if entry.url else "mirror only"
+        assert present[name] == ("mirror" if name == "wn18" else absent)
+        assert (rows[name]["classes"], rows[name]["domains_and_ranges"]) == (entry.classes, entry.domains_and_ranges)
+
+
+def test_the_table_of_data_sets(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = run("datasets").stdout.splitlines()
+    assert lines[0].split() == ["data", "set", "at", "hand", "classes", "domains", "source"]
+    (row,) = [line for line in lines if line.startswith("nations ")]
+    assert row.split("  ")[0] == "nations"
+    assert "built in" in row
+    assert row.split()[3:5] == ["no", "no"]
+    (row,) = [line for line in lines if line.startswith("wn18 ")]
+    assert "to download" in row
+    # the environment names a mirror, too
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "WN18.zip").touch()
+    monkeypatch.setenv("NEGSAMP_MIRROR", "mirror")
+    (row,) = [line for line in run("datasets").stdout.splitlines() if line.startswith("wn18 ")]
+    assert row.split()[1] == "mirror"
+
+
+# pools
+
+
+def test_pools_for_machines(run: Run) -> None:
+    rows = json.loads(run("pools", "nations", "--json").stdout)
+    assert names(rows) == PLAIN
+    graph = graph_named("nations")
+    for row in rows:
+        assert row.keys() == {"dataset", "sampler", *KEYS, "sides"}
+        assert row["sides"].keys() == {"head", "tail"}
+        for summary in (row, *row["sides"].values()):
+            assert summary.keys() >= KEYS
+            assert list(summary["share_at_most"]) == ["0", "2", "10", "40", "100"]
+        assert all(side.keys() == KEYS for side in row["sides"].values())
+        expected = graph.oracle.statistics(row["sampler"])
+        assert json.dumps(row, sort_keys=True) == json.dumps(
+            {
+                "dataset": "nations",
+                "sampler": row["sampler"],
+                **json.loads(json.dumps(expected)),
+            },
+            sort_keys=True,
+        )
+
+
+def test_pools_for_people(run: Run) -> None:
+    result = run("pools", "nations", "--sampler", "corrupt")
+    heading, columns, rule, row = result.stdout.splitlines()
+    assert heading.startswith("nations: ")
+    assert columns.split() == [
+        *("sampler", "queries", "mean", "median"),
+        *(word for size in (0, 2, 10, 40, 100) for word in ("≤", str(size))),
+    ]
+    expected = graph_named("nations").oracle.statistics("corrupt")
+    shares = [f"{share:.1%}" for share in expected["share_at_most"].values()]
+    assert row.split() == [
+        *("corrupt", f"{expected['queries']:,}", f"{expected['mean']:,.1f}", f"{expected['median']:,.1f}"),
+        *shares,
+    ]
+    assert len(rule) == len(columns)
+
+
+def test_samplers_are_those_asked_for_in_their_order(run: Run) -> None:
+    result = run("pools", "nations", "--sampler", "relational", "--sampler", "random", "--json")
+    assert names(json.loads(result.stdout)) == ["relational", "random"]
+    assert result.stderr == ""
+
+
+def test_what_a_data_set_cannot_serve_is_told_beside_the_result(run: Run) -> None:
+    result = run("pools", "nations", "--json")
+    assert result.stderr.splitlines() == [
+        "typed is not applicable: nations has no domains_and_ranges",
+        "typedbyclass is not applicable: nations has no classes",
+    ]
+    assert names(json.loads(result.stdout)) == PLAIN
+
+
+def test_a_synthetic_graph_has_classes(run: Run) -> None:
+    result = run("pools", "Synthetic", "--json")
+    rows = json.loads(result.stdout)
+    assert names(rows) == [name for name in SAMPLERS if name in PLAIN + TYPED]
+    assert {row["dataset"] for row in rows} == {"synthetic"}
+    assert result.stderr == ""
+
+
+def test_folders_with_and_without_metadata(run: Run, mygraph: SchemaDataset) -> None:
+    rows = json.loads(run("pools", "./mygraph", "--json").stdout)
+    assert names(rows) == [name for name in SAMPLERS if name in PLAIN + TYPED]
+    assert {row["dataset"] for row in rows} == {"mygraph"}
+    bare = json.loads(run("pools", "./bare", "--json").stdout)
+    assert names(bare) == PLAIN
+    # the metadata change nothing else
+    assert [{**row, "dataset": "mygraph"} for row in bare] == [row for row in rows if row["sampler"] in PLAIN]
+
+
+@pytest.mark.parametrize("k", [1, NUM_NEIGHBORS])
+def test_an_auxiliary_model_and_k(run: Run, auxiliary: str, k: int) -> None:
+    result = run("pools", "nations", "--auxiliary", auxiliary, "-k", str(k), "--json")
+    rows = {row["sampler"]: row for row in json.loads(result.stdout)}
+    assert list(rows) == [*PLAIN, "nearestneighbor", "adversarial"]
+    graph = graph_named("nations")
+    for name in ("nearestneighbor", "adversarial"):
+        expected = graph.oracle.statistics(name, **{**graph.oracle_options(name), "k": k})
+        assert {key: rows[name][key] for key in KEYS} == {key: json.loads(json.dumps(expected))[key] for key in KEYS}
+        assert 0 < rows[name]["mean"] <= k
+    # the default is larger than the graph
+    assert json.loads(run("pools", "nations", "--auxiliary", auxiliary, "--json").stdout)[-1]["mean"] > NUM_NEIGHBORS
+
+
+@pytest.mark.mirror
+def test_wn18_from_the_mirror(run: Run, mirror: Path) -> None:
+    (row,) = json.loads(run("pools", "WN18", "--sampler", "corrupt", "--json", "--mirror", str(mirror)).stdout)
+    assert row["dataset"] == "wn18"
+    assert row["queries"] == 171254
+    assert row["sides"]["head"]["queries"] + row["sides"]["tail"]["queries"] == 171254
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nations", "--sampler", "corupt"], "unknown sampler 'corupt': known are random, corrupt, "),
+        (["nations", "--sampler", "basic"], "unknown sampler 'basic'"),
+        (["natons"], "unknown data set 'natons': did you mean 'nations'? "),
+        (["./absent"], "absent: no such folder; give a folder that holds train.txt"),
+        (["nations", "--sampler", "typed"], "typed is not applicable: the data set gives no domains and ranges; "),
+        (["nations", "--sampler", "corrupt", "--sampler", "typedbyclass"], "typedbyclass is not applicable: "),
+        (["./bare", "--sampler", "typed"], "typed is not applicable: "),
+        (["nations", "--sampler", "adversarial"], "adversarial "),
+        (["nations", "--sampler", "nearestneighbor"], "nearestneighbor "),
+        (["nations", "--auxiliary", "absent.safetensors"], "absent.safetensors: cannot be read as safetensors"),
+        (["synthetic", "--auxiliary", "auxiliary.safetensors"], "auxiliary.safetensors: trained on other triples"),
+        (["wn18", "--mirror", "absent"], "absent: no such mirror folder; "),
+        (["./broken"], "broken/train.txt line 2: 2 columns, expected 3 separated by tabs; correct the line"),
+    ],
+)
+def test_bad_input_ends_in_one_line(
+    arguments: list[str], message: str, mygraph: SchemaDataset, auxiliary: str, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tmp_path / "bare", broken)
+    (broken / "train.txt").write_text((broken / "train.txt").read_text().replace("\n", "\none\ttwo\n", 1))
+    result = CliRunner().invoke(main, ["pools", *arguments])
+    # an error of another kind would be the exception itself
+    assert isinstance(result.exception, SystemExit)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    errors = [line for line in result.stderr.splitlines() if "is not applicable: nations has no" not in line]
+    assert len(errors) == 1
+    assert errors[0].startswith(f"Error: {message}")
+
+
+def test_a_mirror_that_is_not_there_is_named_for_the_list(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["datasets", "--mirror", "absent"])
+    assert isinstance(result.exception, SystemExit)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: absent: no such mirror folder")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["pools"], "Missing argument 'DATASET'"),
+        (["pools", "nations", "-k", "0"], "0 is not in the range x>=1"),
+        (["pool", "nations"], "No such command 'pool'"),
+        (["pools", "nations", "--samplers", "corrupt"], "No such option"),
+    ],
+)
+def test_a_wrong_call_is_told(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["--help"], ["pools", "-h"], ["datasets", "--help"]])
+def test_help(run: Run, arguments: list[str]) -> None:
+    output = run(*arguments).stdout
+    assert output.startswith("Usage: ")
+    if len(arguments) == 2:
+        assert "Example: negsamp " in output
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").stdout.split()[-1].count(".") == 2
