@@ -119,20 +119,20 @@ def train_auxiliary(
 def resolve_auxiliary(auxiliary: ERModel | str | os.PathLike[str], triples: TripleSet) -> ERModel:
     """Return a trained model from itself or from the file it was saved to.
 
-    :raises InputError: if a saved model was trained on other triples
-    :raises ValueError: if a model has other entities or relations
+    :raises InputError: if the model has other entities or relations, or a saved one was trained on other triples
     """
     if isinstance(auxiliary, ERModel):
-        found = (auxiliary.num_entities, auxiliary.num_relations)
-        if found != (triples.num_entities, triples.num_relations):
-            raise ValueError(
-                f"the auxiliary model has {found[0]} entities and {found[1]} relations, the triples "
-                f"{triples.num_entities} and {triples.num_relations}: train it on the same training triples"
-            )
-        return auxiliary
-    model, settings = load_model(auxiliary)
-    if settings.get("triples_digest") != triples_digest(triples.triples):
-        raise InputError(f"{auxiliary}: trained on other triples than these; train it on the same training triples")
+        model = auxiliary
+    else:
+        model, settings = load_model(auxiliary)
+        if settings.get("triples_digest") != triples_digest(triples.triples):
+            raise InputError(f"{auxiliary}: trained on other triples than these; train it on the same training triples")
+    found = (model.num_entities, model.num_relations)
+    if found != (triples.num_entities, triples.num_relations):
+        raise InputError(
+            f"the auxiliary model has {found[0]} entities and {found[1]} relations, the triples "
+            f"{triples.num_entities} and {triples.num_relations}: train it on the same training triples"
+        )
     return model
 
 

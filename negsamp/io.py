@@ -22,7 +22,6 @@ __all__ = [
     "file_hash",
     "job_log",
     "load_tensors",
-    "metadata_of",
     "read_json",
     "read_jsonl",
     "save_tensors",
@@ -47,7 +46,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         yield temporary
         temporary.replace(path)
@@ -109,12 +108,7 @@ def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, torch.Tenso
     """Write tensors and a JSON-able description of them to one safetensors file."""
     with atomic_path(path) as temporary:
         contiguous = {key: tensor.contiguous() for key, tensor in tensors.items()}
-        save_file(contiguous, temporary, metadata=metadata_of(metadata))
-
-
-def metadata_of(content: Any) -> dict[str, str]:
-    """Return the header of a safetensors file that describes it by JSON-able content."""
-    return {_METADATA_KEY: json.dumps(content, sort_keys=True)}
+        save_file(contiguous, temporary, metadata={_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
 
 
 def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], Any]:

@@ -11,11 +11,10 @@ import torch
 from pykeen.models import ERModel, model_resolver
 from pykeen.regularizers import LpRegularizer, NoRegularizer
 from pykeen.triples import CoreTriplesFactory
-from safetensors.torch import load_model as load_weights
-from safetensors.torch import save_model as save_weights
+from pykeen.utils import NoRandomSeedNecessary
 
 from negsamp.errors import InputError
-from negsamp.io import atomic_path, load_tensors, metadata_of
+from negsamp.io import load_tensors, save_tensors
 
 __all__ = ["load_model", "save_model", "takes_regularizer", "with_l2"]
 
@@ -51,8 +50,8 @@ def save_model(path: str | os.PathLike[str], model: ERModel, settings: Mapping[s
         whatever else is worth telling, such as the ``triples_digest`` of its training triples
     """
     header = {**settings, "num_entities": model.num_entities, "num_relations": model.num_relations}
-    with atomic_path(path) as temporary:
-        save_weights(model.cpu(), str(temporary), metadata=metadata_of(header))
+    # copies: parts of a model may share a tensor, which safetensors would note in a header of no fixed order
+    save_tensors(path, {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}, header)
 
 
 def load_model(path: str | os.PathLike[str]) -> tuple[ERModel, dict[str, Any]]:
@@ -62,14 +61,19 @@ def load_model(path: str | os.PathLike[str]) -> tuple[ERModel, dict[str, Any]]:
 
     :raises InputError: if the file is damaged or holds no model
     """
-    _, settings = load_tensors(path)
+    tensors, settings = load_tensors(path)
     try:
         factory = CoreTriplesFactory(
             torch.empty(0, 3, dtype=torch.long), settings["num_entities"], settings["num_relations"]
         )
         kwargs = with_l2(settings["model"], settings["model_kwargs"], settings["l2_weight"])
-        made = model_resolver.make(settings["model"], triples_factory=factory, random_seed=0, **kwargs)
-        load_weights(made, str(path))
+        # weights are drawn, and thrown away: the global generator is the samplers', and must not notice
+        with torch.random.fork_rng():
+            model = model_resolver.make(
+                settings["model"], kwargs, triples_factory=factory, random_seed=NoRandomSeedNecessary
+            )
+        model.load_state_dict(tensors)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: holds no model that can be rebuilt ({error}); train it again") from error
-    return cast(ERModel, made.eval()), settings
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: holds no model that can be rebuilt ({reason}); train it again") from error
+    return cast(ERModel, model.eval()), settings

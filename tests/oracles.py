@@ -448,7 +448,8 @@ class Oracle:
             replaced = t if side == "tail" else h
             classes = self.domain_or_range(r, side) if name == "typed" else self.classes_of(replaced, **options)
             distance = 1
-            while self.ancestors(classes, distance) > self.ancestors(classes, distance - 1):
+            # at distance ≤ 1 the classes are their own ancestors, and their descendants' members count
+            while distance == 1 or self.ancestors(classes, distance) > self.ancestors(classes, distance - 1):
                 wider = self.members(self.ancestors(classes, distance))
                 if len(wider) > len(pools[-1][1]):
                     pools += [(f"ancestors-{distance}", wider)]

@@ -64,8 +64,8 @@ def resolve_name(name: str) -> str:
     if name.lower() in known:
         return name.lower()
     close = difflib.get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    hint = f"did you mean {close[0]!r}? Known" if close else "known"
     raise InputError(
-        f"unknown data set {name!r}: {hint}Known are {', '.join(known)}; a graph of your own is given as a path with "
+        f"unknown data set {name!r}: {hint} are {', '.join(known)}; a graph of your own is given as a path with "
         "a slash, such as ./mygraph"
     )

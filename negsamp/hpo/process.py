@@ -1,22 +1,28 @@
 """A training in a process of its own, so that one that is killed does not take the others with it."""
 
+import logging
 import multiprocessing
 import os
 import signal
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import torch
 
 # the first optimizer imports this, for a second: once here, instead of in every fork
 import torch._dynamo
 
+from negsamp.errors import InputError
 from negsamp.hpo.training import Outcome, Training
 from negsamp.io import read_json, write_json
 
 __all__ = ["run_isolated", "was_killed"]
+
+logger = logging.getLogger(__name__)
 
 _KILLED = "killed by "
 
@@ -29,16 +35,20 @@ def run_isolated(training: Training, threads: int) -> Outcome:
     :param training: the training
     :param threads: torch threads; sums differ between thread counts, so results do too
 
-    :raises RuntimeError: if the training ends in an error that is no result
+    :raises InputError: if the training cannot start from what it is given
+    :raises RuntimeError: if it ends in an error that is no result
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "outcome.json"
         process = multiprocessing.get_context("fork").Process(target=_run, args=(training, threads, path))
         process.start()
         process.join()
-        if process.exitcode == 0:
-            record, cost = read_json(path)
-            return record, cost
+        answer = read_json(path) if process.exitcode == 0 else None
+    if answer is not None and answer["refused"] is not None:
+        raise InputError(answer["refused"])
+    if answer is not None:
+        record, cost = answer["outcome"]
+        return record, cost
     if process.exitcode is None or process.exitcode > 0:
         raise RuntimeError(f"{training.study}: the training ended in an error, see above")
     name = signal.Signals(-process.exitcode).name
@@ -54,8 +64,18 @@ def was_killed(outcome: Outcome) -> bool:
 
 def _run(training: Training, threads: int, path: Path) -> None:
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    torch.set_num_threads(threads)
-    write_json(path, training.run())
+    answer: dict[str, Any] = {"outcome": None, "refused": None}
+    try:
+        # in a new thread: OpenMP takes the one that forked for the master of a team that did not come along, and would
+        # wait for it for ever
+        with ThreadPoolExecutor(max_workers=1, initializer=torch.set_num_threads, initargs=(threads,)) as executor:
+            answer["outcome"] = executor.submit(training.run).result()
+    except InputError as error:
+        answer["refused"] = str(error)
+    except Exception:
+        logger.exception("%s: the training ended in an error", training.study)
+        raise
+    write_json(path, answer)
 
 
 def _end_with_parent(parent: int) -> None:

@@ -107,7 +107,8 @@ def retrain(
     """
     random_seed = trial_seed(seed, study.dataset, study.model, "retrained")
     if best["state"] == "failed":
-        record = {**best, "random_seed": random_seed}
+        record = {key: value for key, value in best.items() if key not in ("trials", "failed")}
+        record["random_seed"] = random_seed
         cost: dict[str, Any] = dict.fromkeys(("training_s", "evaluation_s", "peak_memory_mb"))
     else:
         training = Training(dataset, study, best["parameters"], random_seed, options, pools, "testing")

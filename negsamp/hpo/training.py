@@ -75,8 +75,6 @@ class Training:
         cost: dict[str, Any] = {"training_s": None, "evaluation_s": None}
         try:
             result = self._pipeline(usage)
-            if not all(bool(parameter.isfinite().all()) for parameter in result.model.parameters()):
-                raise NonFiniteLossError("a parameter of the model is not finite")
             metrics = metrics_of(result.metric_results)
             cost = {"training_s": result.train_seconds, "evaluation_s": result.evaluate_seconds}
         except NonFiniteLossError as error:

@@ -33,17 +33,16 @@ def nearest(
     if metric not in get_args(Metric):
         raise ValueError(f"metric is {metric!r}; it must be one of {', '.join(get_args(Metric))}")
     queries, entities = queries.double(), entities.double()
-    penalty = entities.new_zeros(len(entities))
-    if metric == "cosine":
-        # the query's length changes no order
-        entities = torch.nn.functional.normalize(entities, dim=-1)
-    elif metric == "euclidean":
-        # |q − e|² = |q|² − 2 q·e + |e|², and |q|² changes no order
-        penalty = entities.square().sum(dim=-1) / 2
+    squares = entities.square().sum(dim=-1)
     rows = max(BLOCK // max(len(entities), 1), 1)
     found = []
     for start in range(0, len(queries), rows):
-        scores = queries[start : start + rows] @ entities.T - penalty
+        scores = queries[start : start + rows] @ entities.T
+        # what depends on the query alone changes no order, and no root is taken: exact on whole numbers
+        if metric == "euclidean":
+            scores -= squares / 2
+        elif metric == "cosine":
+            scores *= scores.abs() / torch.where(squares > 0, squares, 1)
         if skip is not None:
             scores.scatter_(1, skip[start : start + rows, None], -torch.inf)
         found.append(top_ids(scores, k))

@@ -42,7 +42,7 @@ def widened(classes: sparse.csr_array, schema: Schema, narrow: Pools) -> Iterato
     for distance in range(1, schema.height() + 1):
         matrix = boolean_product(boolean_product(classes, schema.ancestors(distance)), members)
         wider = np.diff(matrix.indptr)
-        keep = sparse.diags_array((wider > sizes).astype(np.int32), format="csr")
+        keep = sparse.diags_array((wider > sizes).astype(np.int32), format="csr", dtype=np.int32)
         yield boolean_product(keep, matrix)
         sizes = np.maximum(sizes, wider)
 

@@ -7,6 +7,7 @@ from typing import Any
 from pykeen.models import ERModel
 
 from negsamp.auxiliary import resolve_auxiliary
+from negsamp.errors import InputError
 from negsamp.pools import Pools
 from negsamp.pools.search import Metric
 from negsamp.sampling.base import PoolNegativeSampler
@@ -35,13 +36,15 @@ class AuxiliaryNegativeSampler(PoolNegativeSampler):
         :param metric: ``"euclidean"``, ``"dot"`` or ``"cosine"``
         :param kwargs: passed on to :class:`PoolNegativeSampler`
         """
+        if num_neighbors < 1:
+            raise ValueError(f"num_neighbors is {num_neighbors}; it must be 1 or more")
         # in a dictionary: the auxiliary model is no part of this module, and is neither moved nor saved with it
         self.search: dict[str, Any] = {"auxiliary": auxiliary, "num_neighbors": num_neighbors, "metric": metric}
         super().__init__(**kwargs)
 
     def build_pools(self) -> Pools:  # noqa: D102
         if self.search["auxiliary"] is None:
-            raise ValueError(f"{self.get_normalized_name()} needs an auxiliary model: give auxiliary=... or pools=...")
+            raise InputError(f"{self.get_normalized_name()} needs an auxiliary model: give auxiliary=... or pools=...")
         auxiliary = resolve_auxiliary(self.search["auxiliary"], self.triples)
         return self.find_pools(self.triples, **{**self.search, "auxiliary": auxiliary})
 

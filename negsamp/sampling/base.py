@@ -24,6 +24,9 @@ from negsamp.triples import HEAD, TAIL, TripleSet
 
 __all__ = ["PoolNegativeSampler"]
 
+#: the stage of a slot that none has filled
+MASKED = -1
+
 
 class PoolNegativeSampler(NegativeSampler, ABC):
     """Replace the head or the tail of each triple by an entity drawn exactly from a pool; subclasses say which pool.
@@ -96,6 +99,9 @@ class PoolNegativeSampler(NegativeSampler, ABC):
 
         :raises ValueError: if an option has no such value, or the schema or the pools belong to other triples
         """
+        for name, value in (("num_negs_per_pos", num_negs_per_pos), ("sub_batch_size", sub_batch_size)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; it must be 1 or more, or None")
         if filtered and filterer is not None:
             raise ValueError("filtered=True already excludes every known positive: leave out filterer")
         # exact filtering happens in the draw; PyKEEN's own would come after it and lose slots
@@ -220,26 +226,30 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         uniform = torch.rand(slots.query.shape, dtype=torch.double)
         # a slot that finds nothing keeps the replaced entity: an index in range, and the mask tells
         entities = queries.replaced[slots.query]
-        valid = self._fill(entities, slots, queries, uniform, own_is_known=self.filtered and all_known)
+        stages = self._fill(entities, slots, queries, uniform, own_is_known=self.filtered and all_known)
         sides = (slots.query % 2) ^ turned.unsqueeze(dim=-1).long()
         columns = torch.where(sides == TAIL, COLUMN_TAIL, COLUMN_HEAD).unsqueeze(dim=-1)
         negatives = positives.unsqueeze(dim=1).repeat(1, self.num_negs_per_pos, 1)
         negatives.scatter_(-1, columns, entities.unsqueeze(dim=-1))
         if filterer is not None:
-            valid &= filterer(negatives)
-        if self._rescue(entities, valid, slots, queries, uniform, own_is_known=all_known):
+            stages[~filterer(negatives)] = MASKED
+        if self._rescue(entities, stages, slots, queries, uniform, own_is_known=all_known):
             negatives.scatter_(-1, columns, entities.unsqueeze(dim=-1))
-        return negatives, valid
+        names = ["masked", *(stage.name for stage in self.stages), "rescued"]
+        self.usage.update(
+            dict(zip(names, torch.bincount(stages.flatten() + 1, minlength=len(names)).tolist(), strict=True))
+        )
+        return negatives, stages != MASKED
 
     def _fill(
         self, entities: LongTensor, slots: Slots, queries: Queries, uniform: FloatTensor, own_is_known: bool
-    ) -> BoolTensor:
-        """Fill the slots stage by stage, and tell which were filled."""
+    ) -> LongTensor:
+        """Fill the slots stage by stage, and tell which stage filled each, or that none did."""
         needs = slots.needs
         answers = [self.stages[0].ask(queries, own_is_known=own_is_known)]
         if bool((answers[0].free < needs).any()):
             answers += [stage.ask(queries, own_is_known=own_is_known) for stage in self.stages[1:]]
-        filled = torch.zeros_like(entities, dtype=torch.bool)
+        filled_by = torch.full_like(entities, MASKED)
         given = torch.zeros_like(needs)
         for i, (stage, answer) in enumerate(zip(self.stages, answers, strict=False)):
             left = needs - given
@@ -251,16 +261,14 @@ class PoolNegativeSampler(NegativeSampler, ABC):
             free = answer.free[query]
             ranks = torch.where(repeats[query], _ranks(uniform[chosen], free), slots.index[chosen] - given[query])
             entities[chosen] = stage.draw(answer, query, ranks)
-            filled |= chosen
-            self.usage[stage.name] += len(query)
+            filled_by[chosen] = i
             given = given + share
-        self.usage["masked"] += int((~filled).sum())
-        return filled
+        return filled_by
 
     def _rescue(
         self,
         entities: LongTensor,
-        valid: BoolTensor,
+        stages: LongTensor,
         slots: Slots,
         queries: Queries,
         uniform: FloatTensor,
@@ -270,8 +278,8 @@ class PoolNegativeSampler(NegativeSampler, ABC):
 
         :returns: whether any slot was changed
         """
-        window = torch.arange(len(valid)) // (self.sub_batch_size or max(len(valid), 1))
-        alive = torch.zeros(len(valid), dtype=torch.bool).index_add(0, window, valid.any(dim=1))
+        window = torch.arange(len(stages)) // (self.sub_batch_size or max(len(stages), 1))
+        alive = torch.zeros(len(stages), dtype=torch.bool).index_add(0, window, (stages != MASKED).any(dim=1))
         if alive[window].all():
             return False
         answers = self._rescue_stage.ask(queries, own_is_known=own_is_known)
@@ -284,9 +292,7 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         query = slots.query[row, column]
         ranks = _ranks(uniform[row, column], answers.free[query])
         entities[row, column] = self._rescue_stage.draw(answers, query, ranks)
-        valid[row, column] = True
-        self.usage["rescued"] += len(row)
-        self.usage["masked"] -= len(row)
+        stages[row, column] = len(self.stages)
         return True
 
 

@@ -42,7 +42,8 @@ def make_sampler(name: str, dataset: Dataset, **options: Any) -> PoolNegativeSam
     known = inspect.signature(cls).parameters
     training = dataset.training
     return cls(
-        mapped_triples=training.mapped_triples,
+        # as PyKEEN's own training instances do it
+        mapped_triples=training._add_inverse_triples_if_necessary(training.mapped_triples),
         num_entities=training.num_entities,
         num_relations=training.num_relations,
         schema=schema,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import ClassVar
 
+from negsamp.errors import InputError
 from negsamp.pools import Pools, typed_ancestor_pools, typed_pools
 from negsamp.sampling.base import PoolNegativeSampler
 
@@ -20,7 +21,7 @@ class TypedNegativeSampler(PoolNegativeSampler):
 
     def build_pools(self) -> Pools:  # noqa: D102
         if self.schema is None:
-            raise ValueError("typed needs a schema with domains and ranges: give schema=... or pools=...")
+            raise InputError("typed needs a schema with domains and ranges: give schema=... or pools=...")
         return typed_pools(self.triples, self.schema)
 
     def stages_named(self, name: str) -> Iterator[tuple[str, Pools]]:  # noqa: D102

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from negsamp.errors import InputError
 from negsamp.pools import Pools, typed_by_class_ancestor_pools, typed_by_class_pools
 from negsamp.pools.typed_by_class import ClassSelection
 from negsamp.sampling.base import PoolNegativeSampler
@@ -27,7 +28,7 @@ class TypedByClassNegativeSampler(PoolNegativeSampler):
 
     def build_pools(self) -> Pools:  # noqa: D102
         if self.schema is None:
-            raise ValueError("typedbyclass needs a schema with classes: give schema=... or pools=...")
+            raise InputError("typedbyclass needs a schema with classes: give schema=... or pools=...")
         return typed_by_class_pools(self.triples, self.schema, self.classes)
 
     def stages_named(self, name: str) -> Iterator[tuple[str, Pools]]:  # noqa: D102

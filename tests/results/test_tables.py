@@ -240,9 +240,7 @@ class TestLinkPrediction:
             tables.link_prediction_table(finals, trials, dataset="wn18", seeds=[0, 1, 2], **GRID)
 
     def test_names_a_search_that_is_absent(self, finals: list[Path], trials: list[Path]) -> None:
-        with pytest.raises(
-            InputError, match=r"trials of a study \(.*model DistMult, sampler basic, negatives 1"
-        ):
+        with pytest.raises(InputError, match=r"trials of a study \(.*model DistMult, sampler basic, negatives 1"):
             tables.link_prediction_table(finals, trials[:-1], dataset="wn18", seeds=[0, 1], **GRID)
 
     def test_everything_may_have_failed(self, records: Records) -> None:

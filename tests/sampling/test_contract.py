@@ -426,7 +426,8 @@ class OneBatchPerWorker(IterableDataset):
 
 @every_sampler
 def test_two_workers_never_draw_alike_and_repeat_for_the_same_seed(name: str, graph: Graph):
-    sampler = make(name, graph, num_negs_per_pos=5, fallback="random")
+    # with the side fixed, nothing but the entities is left to chance
+    sampler = make(name, graph, num_negs_per_pos=5, fallback="random", corruption="tail")
     runs = []
     for _ in range(2):
         torch.manual_seed(0)

@@ -93,11 +93,10 @@ def test_a_sampler_that_cannot_be_served_is_not_applicable(small: Path) -> None:
 
 def test_records_hold_what_made_them(small: Path) -> None:
     record = json.loads((small / f"results/small/final/{STUDY}/seed-0.json").read_text())
-    assert (record["dataset"], record["sampler"], record["negatives"], record["seed"]) == ("nations", "relational", 3, 0)
+    study = {"dataset": "nations", "model": "TransE", "sampler": "relational", "negatives": 3, "seed": 0}
+    assert study.items() <= record.items()
     assert record["state"] == "complete"
-    trials = [
-        json.loads((small / f"results/small/hpo/{STUDY}/trials-{chunk}.jsonl").read_text()) for chunk in range(2)
-    ]
+    trials = [json.loads((small / f"results/small/hpo/{STUDY}/trials-{chunk}.jsonl").read_text()) for chunk in range(2)]
     best = max(trials, key=lambda trial: trial["metrics"]["inverse_harmonic_mean_rank"])
     assert record["trial"] == best["trial"]
     assert record["parameters"] == best["parameters"]
