@@ -88,7 +88,7 @@ def train_auxiliary(
         training_loop_kwargs={"automatic_memory_optimization": False},
         optimizer="adam",
         optimizer_kwargs={"lr": learning_rate},
-        training_kwargs={"num_epochs": epochs, "batch_size": batch_size},
+        training_kwargs={"num_epochs": epochs, "batch_size": batch_size, "pin_memory": False},
         evaluation_kwargs={
             "batch_size": evaluation_batch_size,
             "additional_filter_triples": [validation.mapped_triples],

@@ -77,5 +77,5 @@ def test_names_are_found_in_any_case(given: str, name: str) -> None:
 def test_an_unknown_name_lists_the_known_ones_and_the_closest() -> None:
     with pytest.raises(InputError, match=r"^unknown data set 'FB15K237': did you mean 'fb15k-237'\?.*codex-s.*nations"):
         resolve_name("FB15K237")
-    with pytest.raises(InputError, match=r"^unknown data set 'qqqq': Known are"):
+    with pytest.raises(InputError, match=r"^unknown data set 'qqqq': known are"):
         resolve_name("qqqq")
