@@ -86,11 +86,13 @@ def pools(
         wanted = [name for name, cls in SAMPLERS.items() if cls.needs != "auxiliary" or auxiliary is not None]
         samplers = tuple(name for name in wanted if serves(name, loaded.schema))
         for name in sorted(set(wanted).difference(samplers)):
-            click.echo(f"{name} is not applicable: {loaded.name} has no {SAMPLERS[name].needs}", err=True)
+            click.echo(
+                f"{name} is not applicable: {loaded.name} has no {SAMPLERS[name].needs.replace('_', ' ')}", err=True
+            )
     rows = []
     for name in samplers:
         sampler = make_sampler(name, loaded, auxiliary=auxiliary, num_neighbors=num_neighbors)
-        statistics = pool_statistics(sampler.stages[0], sampler.triples)
+        statistics = pool_statistics(sampler.filtered_stage(), sampler.triples)
         del statistics["histogram"]
         rows.append({"dataset": loaded.name, "sampler": name, **statistics})
     if as_json:

@@ -136,8 +136,8 @@ class Schema:
 
     @property
     def has_domains_and_ranges(self) -> bool:
-        """Whether any relation has a domain, and any a range."""
-        return self.domains.shape[1] > 0 and self.ranges.shape[1] > 0
+        """Whether any relation has a domain or a range."""
+        return self.domains.shape[1] > 0 or self.ranges.shape[1] > 0
 
     def check(self, mapped_triples: LongTensor, num_entities: int, num_relations: int) -> None:
         """Refuse other triples than the schema was built for: ids that differ would give wrong pools silently.
@@ -174,7 +174,7 @@ class Schema:
         return reached
 
     def height(self) -> int:
-        """Return the largest number of steps in which a class of a domain, a range or an entity gains ancestors."""
+        """Return the largest number of steps in which a class gains ancestors."""
         steps = 0
         while self.ancestors(steps + 1).nnz > self.ancestors(steps).nnz:
             steps += 1

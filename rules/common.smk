@@ -5,6 +5,7 @@ Read again by every cluster job, so nothing heavy is imported: not even negsamp,
 
 import ast
 import hashlib
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -12,7 +13,11 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-validate(config, "schemas/config.schema.yaml")
+try:
+    validate(config, "schemas/config.schema.yaml")
+except WorkflowError as error:
+    # the first lines say what is wrong; the schema and the whole config would follow
+    raise WorkflowError(" ".join(str(error).split("\n\n")[0].split())) from None
 
 ROOT = Path(workflow.basedir)
 # scripts run the code beside this workflow, in whatever environment they run
@@ -22,7 +27,7 @@ if config["mirror"]:
     os.environ.update(NEGSAMP_MIRROR=config["mirror"])
 
 RESULTS = f"results/{config['name']}"
-DATASETS = [name.lower() for name in config["datasets"]]
+DATASETS = list(dict.fromkeys(name.lower() for name in config["datasets"]))
 REGISTRY = tomllib.loads((ROOT / "negsamp/datasets/registry.toml").read_text(encoding="utf-8"))
 FOLDERS = {name.lower(): Path(folder) for name, folder in config["folders"].items()}
 
@@ -36,6 +41,12 @@ NEEDS = {
     "adversarial": "auxiliary",
 }
 
+for _name in FOLDERS:
+    if _name in REGISTRY:
+        raise WorkflowError(f"config, folders: {_name!r} is a registered data set; give the folder another name")
+for _name, _range in config["hpo"]["space"].items():
+    if "low" in _range and not (0 if _range.get("log") else float("-inf")) < _range["low"] < _range["high"]:
+        raise WorkflowError(f"config, hpo.space.{_name}: low must be below high, and above 0 where log is true")
 for _name in DATASETS:
     if _name not in REGISTRY and _name not in FOLDERS:
         _known = ", ".join([*REGISTRY, *FOLDERS])
@@ -47,13 +58,26 @@ def is_applicable(dataset, sampler):
     need = NEEDS.get(sampler)
     if need not in ("classes", "domains_and_ranges"):
         return True
-    if dataset in FOLDERS:
-        file = {
-            "classes": "entity_classes.json",
-            "domains_and_ranges": "relation_domain_range.json",
-        }[need]
-        return (FOLDERS[dataset] / "metadata" / file).is_file()
-    return REGISTRY[dataset][need]
+    return DECLARED[dataset][need] if dataset in DECLARED else REGISTRY[dataset][need]
+
+
+def declared(folder):
+    """Tell what the metadata of a folder declare, as the registry does for its archives."""
+    content = {}
+    for file in ("entity_classes", "relation_domain_range"):
+        try:
+            content[file] = json.loads((folder / f"metadata/{file}.json").read_text(encoding="utf-8")).values()
+        except (OSError, ValueError, AttributeError):
+            # absent, or reading the data set will say what is wrong with it
+            content[file] = []
+    sides = [side for entry in content["relation_domain_range"] for side in dict(entry).values()]
+    return {
+        "classes": any(content["entity_classes"]),
+        "domains_and_ranges": any(side and side != "None" for side in sides),
+    }
+
+
+DECLARED = {name: declared(folder) for name, folder in FOLDERS.items() if name in DATASETS}
 
 
 def applicable_samplers(dataset):
@@ -93,13 +117,12 @@ def dataset_source(wildcards):
 
 
 def dataset_options(wildcards):
-    """Tell how a data set is read, by the options of negsamp.datasets.load_dataset, or by the archive's hashes."""
+    """Tell how a data set is read."""
     dataset = wildcards.dataset
     if dataset in FOLDERS:
         return {"folder": str(FOLDERS[dataset])}
-    if "archive" in REGISTRY[dataset]:
-        return {"hashes": REGISTRY[dataset]["hashes"]}
-    return {"synthetic": config["synthetic"]} if dataset == "synthetic" else {}
+    synthetic = {"synthetic": config["synthetic"]} if dataset == "synthetic" else {}
+    return {"entry": REGISTRY[dataset], **synthetic}
 
 
 def auxiliary_if_needed(wildcards):
@@ -122,12 +145,14 @@ def pool_options(wildcards):
 
 def training_options(wildcards):
     """Collect what all trainings have in common."""
+    # what else there is in sampling decides which pools are found
+    drawing = {name: config["sampling"][name] for name in ("filtered", "fallback", "corruption")}
     return {
         **config["training"],
         "evaluation_batch_size": config["evaluation"]["batch_size"],
         "max_evaluation_triples": config["evaluation"]["max_triples"],
         "device": config["compute"]["device"],
-        "sampling": {} if wildcards.sampler in WITHOUT_POOLS else config["sampling"],
+        "sampling": {} if wildcards.sampler in WITHOUT_POOLS else drawing,
     }
 
 
@@ -142,15 +167,18 @@ def trials_of_chunk(wildcards):
     return list(range(start, min(start + size, config["hpo"]["trials"])))
 
 
-def pool_statistics(*datasets):
-    """List the statistics of the samplers that have pools, of all data sets unless some are given."""
-    rows = [
+def pool_rows(*datasets):
+    """List the data sets and samplers that have pools, of all data sets unless some are given."""
+    return [
         {"dataset": dataset, "sampler": sampler}
         for dataset in datasets or DATASETS
         for sampler in applicable_samplers(dataset)
         if sampler not in WITHOUT_POOLS
     ]
-    return fill(rules.build_pools.output.statistics, rows)
+
+
+def pool_statistics(*datasets):
+    return fill(rules.build_pools.output.statistics, pool_rows(*datasets))
 
 
 #: the tables over all data sets; link prediction has one a data set
@@ -194,26 +222,27 @@ def table_options(table, *datasets):
     }
 
 
+def defining_file(module, name):
+    """Find the file of negsamp that defines a name, through the packages that hand it on."""
+    path = ROOT.joinpath(*module.split("."))
+    for file in (path / f"{name}.py", path.with_suffix(".py")):
+        if file.is_file():
+            return file
+    package = path / "__init__.py"
+    for node in ast.parse(package.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
+            return defining_file(node.module, name)
+    return package
+
+
 def modules_of(path, seen):
-    """Find the modules of negsamp that a file imports, directly or not."""
+    """Find the files of negsamp that a file imports from, directly or not."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level == 0:
-            names = [
-                node.module,
-                *(f"{node.module}.{alias.name}" for alias in node.names),
-            ]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")
-            for length in range(2, len(parts) + 1 if parts[0] == "negsamp" else 0):
-                file = ROOT.joinpath(*parts[:length])
-                for module in (file.with_suffix(".py"), file / "__init__.py"):
-                    if module.is_file() and module not in seen:
-                        seen.add(module)
-                        modules_of(module, seen)
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "negsamp":
+            for file in [defining_file(node.module, alias.name) for alias in node.names]:
+                if file not in seen:
+                    seen.add(file)
+                    modules_of(file, seen)
     return seen
 
 

@@ -11,7 +11,6 @@ rule obtain_archive:
         archive="resources/archives/{dataset}.zip",
     log:
         "logs/obtain_archive/{dataset}.log",
-    retries: 2
     conda:
         "../envs/negsamp.yaml"
     resources:

@@ -56,3 +56,10 @@ rule retrain:
         code=CODE["retrain"],
     script:
         "../workflow_scripts/retrain.py"
+
+
+rule searches:
+    """Run all trials and retrainings."""
+    input:
+        fill(rules.run_trials.output, studies(), chunk=chunks()),
+        fill(rules.retrain.output, studies(), seed=config["seeds"]),

@@ -32,4 +32,4 @@ rule build_pools:
 rule pools:
     """Build all pools and their statistics."""
     input:
-        pool_statistics(),
+        fill(rules.build_pools.output, pool_rows()),

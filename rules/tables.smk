@@ -125,6 +125,9 @@ rule plot_pool_sizes:
 rule tables:
     """Write all tables."""
     input:
+        # the records too, so that one that is deleted is made again, and all that depends on it
+        rules.pools.input,
+        rules.searches.input,
         expand(rules.make_table.output, table=TABLES),
         expand(rules.make_link_prediction_table.output, dataset=DATASETS),
 

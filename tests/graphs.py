@@ -302,8 +302,8 @@ class Recorder:
 def record(sampler: PoolNegativeSampler) -> tuple[list[Recorder], Recorder]:
     """Watch the stages of a sampler, and the one that rescues."""
     sampler.stages = [Recorder(stage) for stage in sampler.stages]
-    sampler._rescue_stage = Recorder(sampler._rescue_stage)
-    return sampler.stages, sampler._rescue_stage
+    sampler._everything = Recorder(sampler._everything)
+    return sampler.stages, sampler._everything
 
 
 def count(entities: torch.Tensor, num_entities: int) -> np.ndarray:

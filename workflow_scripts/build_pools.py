@@ -16,7 +16,7 @@ with job_log(snakemake.log[0]):
     sampler = make_sampler(
         snakemake.wildcards.sampler, dataset, auxiliary=snakemake.input.get("auxiliary") or None, **options
     )
-    stage = sampler.stages[0]
-    save_stage(snakemake.output.pools, stage, sampler.triples, filtered=options["filtered"])
+    save_stage(snakemake.output.pools, sampler.stages[0], sampler.triples, filtered=options["filtered"])
+    statistics = pool_statistics(sampler.filtered_stage(), sampler.triples)
     record = {"dataset": dataset.name, "sampler": snakemake.wildcards.sampler, "archive": dataset.report["archive"]}
-    write_json(snakemake.output.statistics, {**record, "options": options, **pool_statistics(stage, sampler.triples)})
+    write_json(snakemake.output.statistics, {**record, "options": options, **statistics})

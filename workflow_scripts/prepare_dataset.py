@@ -7,7 +7,7 @@ from negsamp.io import job_log
 
 with job_log(snakemake.log[0]):
     name, options = snakemake.wildcards.dataset, snakemake.params.options
-    if "hashes" in options:
+    if "archive" in options.get("entry", {}):
         dataset = archive_dataset(read_registry()[name], Path(snakemake.input.source))
     else:
         dataset = load_dataset(options.get("folder", name), synthetic=options.get("synthetic"), name=name)

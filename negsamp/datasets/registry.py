@@ -26,7 +26,7 @@ class RegistryEntry:
     source: str
     #: whether any entity has a class
     classes: bool
-    #: whether any relation has a domain, and any a range
+    #: whether any relation has a domain or a range
     domains_and_ranges: bool
     #: the file name of the archive; None: brought along by PyKEEN, or made here
     archive: str | None = None

@@ -1,9 +1,11 @@
 """One training and its evaluation: what a trial and a retraining have in common."""
 
+import platform
 import resource
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from typing import Any, Literal
 
 import torch
@@ -15,6 +17,7 @@ from negsamp.datasets import SchemaDataset
 from negsamp.models import takes_regularizer, with_l2
 from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
 from negsamp.sampling import SAMPLERS
+from negsamp.triples import triples_digest
 
 __all__ = ["Options", "Outcome", "Study", "Training"]
 
@@ -48,7 +51,7 @@ class Options:
     max_evaluation_triples: int | None = None
     #: None: the first GPU, if there is one
     device: str | None = None
-    #: options of our samplers; each takes those it has
+    #: options of the draw: ``filtered``, ``fallback``, ``corruption``; pools are found beforehand
     sampling: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -84,7 +87,7 @@ class Training:
                 raise
             reason = f"out of memory: {str(error).partition(chr(10))[0]}"
         peak_memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        return self.record(metrics, reason, usage), {**cost, "peak_memory_mb": peak_memory_mb}
+        return self.record(metrics, reason, usage), {**cost, "peak_memory_mb": peak_memory_mb, "versions": _versions()}
 
     def record(
         self, metrics: dict[str, float] | None, reason: str | None, usage: Mapping[str, int] | None
@@ -100,20 +103,27 @@ class Training:
             **asdict(self.study),
             "parameters": {**self.parameters, "l2_weight": l2_weight},
             "random_seed": self.random_seed,
+            "options": asdict(self.options),
+            "ranked_triples": sample_triples(self._split, self.options.max_evaluation_triples).num_triples,
             "archive": self.dataset.report["archive"],
+            "triples_digest": triples_digest(self.dataset.training.mapped_triples),
             "state": "failed" if metrics is None else "complete",
             "reason": reason,
             "metrics": metrics,
             "slots": None if usage is None else {"pool": 0, "masked": 0, "rescued": 0, **usage},
         }
 
+    @property
+    def _split(self) -> CoreTriplesFactory:
+        split: CoreTriplesFactory = getattr(self.dataset, self.split)
+        return split
+
     def _pipeline(self, usage: Counter[str] | None) -> PipelineResult:
         study, options = self.study, self.options
-        split: CoreTriplesFactory = getattr(self.dataset, self.split)
-        ranked = sample_triples(split, options.max_evaluation_triples)
+        ranked = sample_triples(self._split, options.max_evaluation_triples)
         return run_pipeline(
             training=self.dataset.training,
-            # PyKEEN wants all three splits: what is ranked stands in, so that a trial never holds test triples
+            # PyKEEN wants all three splits: what is ranked stands in, so that no test triple is given to a trial
             validation=self.dataset.validation if self.split == "testing" else ranked,
             testing=ranked,
             model=study.model,
@@ -131,7 +141,7 @@ class Training:
             evaluation_kwargs={
                 "batch_size": options.evaluation_batch_size,
                 # the triples of the split that are not ranked are positives all the same
-                "additional_filter_triples": [split.mapped_triples],
+                "additional_filter_triples": [self._split.mapped_triples],
             },
             use_testing_data=self.split == "testing",
             use_tqdm=False,
@@ -143,7 +153,8 @@ class Training:
         kwargs: dict[str, Any] = {"num_negs_per_pos": self.study.negatives}
         if usage is None:
             return kwargs
-        # the other options were used up when the pools were found
-        drawing = {"filtered", "fallback", "corruption"}.intersection(self.options.sampling)
-        kwargs |= {key: self.options.sampling[key] for key in drawing}
-        return {**kwargs, "pools": self.pools, "schema": self.dataset.schema, "usage": usage}
+        return {**kwargs, **self.options.sampling, "pools": self.pools, "schema": self.dataset.schema, "usage": usage}
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in ("negsamp", "pykeen", "torch")}}

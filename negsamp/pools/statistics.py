@@ -20,6 +20,9 @@ def pool_sizes(stage: Stage, triples: TripleSet) -> tuple[LongTensor, LongTensor
 
     Queries are the distinct pairs; for pools looked up by the replaced entity, each triple and side.
 
+    :param stage: pools with all known positives excluded, see :meth:`negsamp.PoolNegativeSampler.filtered_stage`
+    :param triples: the graph
+
     :returns: sizes and sides, shape: (num_queries,)
     """
     if stage.pools.look_up == LookUp.REPLACED:

@@ -9,8 +9,9 @@ from negsamp.results.collect import (
     read_statistics,
     read_timings,
 )
-from negsamp.results.figures import negatives_figure, pool_sizes_figure, write_figure
+from negsamp.results.figures import FIGURES, negatives_figure, pool_sizes_figure, write_figure
 from negsamp.results.tables import (
+    TABLES,
     Table,
     cost_table,
     datasets_table,
@@ -20,17 +21,6 @@ from negsamp.results.tables import (
     slots_table,
     write_table,
 )
-
-#: by the name in the workflow
-TABLES = {
-    "datasets": datasets_table,
-    "pools": pools_table,
-    "link_prediction": link_prediction_table,
-    "parameters": parameters_table,
-    "slots": slots_table,
-    "cost": cost_table,
-}
-FIGURES = {"negatives": negatives_figure, "pool_sizes": pool_sizes_figure}
 
 __all__ = [
     "FIGURES",

@@ -177,10 +177,11 @@ def read_finals(paths: Paths) -> pd.DataFrame:
         yield {
             **_outcome(record),
             "seed": int(record["seed"]),
+            "ranked_triples": int(record["ranked_triples"]),
             "slots": None if slots is None else {stage: int(count) for stage, count in slots.items()},
         }
 
-    columns = [*STUDY, "state", "reason", *PARAMETERS, *METRICS, "seed", "slots"]
+    columns = [*STUDY, "state", "reason", *PARAMETERS, *METRICS, "seed", "ranked_triples", "slots"]
     return _read(paths, rows, columns, key=[*STUDY, "seed"], kind="a retraining of a study")
 
 

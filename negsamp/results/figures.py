@@ -20,7 +20,7 @@ from negsamp.io import atomic_path
 from negsamp.results.collect import STUDY, Paths, average_seeds, read_finals, read_histograms, require
 from negsamp.results.tables import sampler_label
 
-__all__ = ["SAMPLER_STYLES", "negatives_figure", "pool_sizes_figure", "sampler_styles", "write_figure"]
+__all__ = ["FIGURES", "SAMPLER_STYLES", "negatives_figure", "pool_sizes_figure", "sampler_styles", "write_figure"]
 
 # The hues are Paul Tol's "muted" set, which most colour-blind readers tell apart. A broken line lets one that it covers
 # shine through: the near misses have pools of the same size as the nearest neighbours.
@@ -221,3 +221,7 @@ def _legend(figure: Figure) -> None:
     lines = [handle[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles]
     columns = 2 if figure.get_figwidth() < _PAGE else 5
     figure.legend(lines, labels, loc="outside lower center", ncols=columns, columnspacing=1.2, handlelength=2.6)
+
+
+#: by their names in the workflow
+FIGURES = {"negatives": negatives_figure, "pool_sizes": pool_sizes_figure}

@@ -37,6 +37,7 @@ from negsamp.results.collect import (
 
 __all__ = [
     "SAMPLER_LABELS",
+    "TABLES",
     "Table",
     "cost_table",
     "datasets_table",
@@ -307,7 +308,9 @@ def link_prediction_table(
     :raises InputError: if a record is missing or damaged
     """
     keys = _studies([dataset], models, samplers, negatives, not_applicable)
-    retrained = _rows(average_seeds(_wanted_finals(finals, keys, seeds)), STUDY, keys, "the retraining of a study")
+    wanted = _wanted_finals(finals, keys, seeds)
+    ranked = wanted.loc[wanted["state"] == _COMPLETE, "ranked_triples"].unique()
+    retrained = _rows(average_seeds(wanted), STUDY, keys, "the retraining of a study")
     searches = read_chosen(trials)[[*STUDY, "trials", "failed"]].rename(columns={"failed": "trials_failed"})
     searched = _rows(searches, STUDY, keys, "trials of a study")
     # the state is the retraining's: a study is told by what it yields on test
@@ -338,7 +341,7 @@ def link_prediction_table(
         title=f"Link prediction on {dataset}",
         label=f"link-prediction-{dataset}",
         notes=(
-            f"Test split, {over}; the best of each column in bold. Trials: {tried:,}, failed: {tried_failed:,}. "
+            f"{', '.join(map(_count, ranked)) or 'No'} test triples ranked, {over}; the best of each column in bold. Trials: {tried:,}, failed: {tried_failed:,}. "
             f"Retrainings: {runs:,}, failed and left out: {runs_failed:,}. "
             f"Studies without a result: {sum(row['state'] == _FAILED for row in found):,}."
         ),
@@ -595,3 +598,14 @@ def _levels(name: Any) -> tuple[str, ...]:
 def _escape_markdown(text: str) -> str:
     """Keep a text on one line and in one cell."""
     return re.sub(r"([\\|*<])", r"\\\1", " ".join(text.split()))
+
+
+#: by their names in the workflow
+TABLES = {
+    "datasets": datasets_table,
+    "pools": pools_table,
+    "link_prediction": link_prediction_table,
+    "parameters": parameters_table,
+    "slots": slots_table,
+    "cost": cost_table,
+}

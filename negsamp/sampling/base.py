@@ -36,8 +36,9 @@ class PoolNegativeSampler(NegativeSampler, ABC):
 
     A stage of a fallback that holds at least the negatives still wanted of one positive on one side draws them with
     replacement; a smaller one gives each of its entities once and passes the rest on; the last stage that holds
-    anything draws with replacement. Where no stage holds anything, the slot is masked: it repeats the positive, and
-    the mask given beside the negatives is False.
+    anything draws with replacement. Where no stage holds anything, the slot is masked: the mask given beside the
+    negatives is False, and the slot holds some entity that makes no training triple, or repeats the positive where
+    there is none.
 
     .. note ::
         A training loop keeps the class and the keyword arguments of a sampler, and makes its own instance. Whatever is
@@ -163,6 +164,12 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         """The sampler's own pools, before exclusions."""
         return self.stages[0].pools
 
+    def filtered_stage(self) -> Stage:
+        """Return the sampler's own pools less all known positives, whether or not it is filtered: what is counted."""
+        if self.filtered:
+            return self.stages[0]
+        return Stage("pool", Exclusions.build(self.pools, self.triples, KnownPositives(self.triples)))
+
     def _first_stage(self, pools: Pools | str | os.PathLike[str] | None) -> Stage:
         if isinstance(pools, str | os.PathLike):
             return load_stored(pools, self.triples, self.known, name="pool", filtered=self.filtered)
@@ -186,9 +193,9 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         return Stage(name, Exclusions.build(pools, self.triples, known))
 
     @cached_property
-    def _rescue_stage(self) -> Stage:
+    def _everything(self) -> Stage:
         known = self.known if self.filtered else KnownPositives(self.triples)
-        return Stage("rescued", Exclusions.build(Pools.everything(self.triples), self.triples, known))
+        return Stage("everything", Exclusions.build(Pools.everything(self.triples), self.triples, known))
 
     def sample(self, positive_batch: LongTensor) -> tuple[LongTensor, BoolTensor | None]:
         """Draw negatives.
@@ -202,7 +209,7 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         return negatives, None if valid.all() else valid
 
     def corrupt_batch(self, positive_batch: LongTensor) -> LongTensor:
-        """Draw negatives, without the mask: a slot that found no entity repeats its positive.
+        """Draw negatives, without the mask.
 
         :param positive_batch: shape: (*batch_dims, 3)
 
@@ -224,9 +231,10 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         all_known = bool(self.triples.contains(heads, relations, tails).all())
         slots = assign_slots(self.corruption, self.num_negs_per_pos, turned, self.head_probabilities[relations])
         uniform = torch.rand(slots.query.shape, dtype=torch.double)
-        # a slot that finds nothing keeps the replaced entity: an index in range, and the mask tells
         entities = queries.replaced[slots.query]
         stages = self._fill(entities, slots, queries, uniform, own_is_known=self.filtered and all_known)
+        # whoever ignores the mask gets a negative all the same, if there is any
+        self._draw_from_everything(entities, stages == MASKED, slots, queries, uniform, own_is_known=all_known)
         sides = (slots.query % 2) ^ turned.unsqueeze(dim=-1).long()
         columns = torch.where(sides == TAIL, COLUMN_TAIL, COLUMN_HEAD).unsqueeze(dim=-1)
         negatives = positives.unsqueeze(dim=1).repeat(1, self.num_negs_per_pos, 1)
@@ -236,9 +244,8 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         if self._rescue(entities, stages, slots, queries, uniform, own_is_known=all_known):
             negatives.scatter_(-1, columns, entities.unsqueeze(dim=-1))
         names = ["masked", *(stage.name for stage in self.stages), "rescued"]
-        self.usage.update(
-            dict(zip(names, torch.bincount(stages.flatten() + 1, minlength=len(names)).tolist(), strict=True))
-        )
+        counts = torch.bincount(stages.flatten() + 1, minlength=len(names)).tolist()
+        self.usage.update(dict(zip(names, counts, strict=True)))
         return negatives, stages != MASKED
 
     def _fill(
@@ -280,20 +287,34 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         """
         window = torch.arange(len(stages)) // (self.sub_batch_size or max(len(stages), 1))
         alive = torch.zeros(len(stages), dtype=torch.bool).index_add(0, window, (stages != MASKED).any(dim=1))
-        if alive[window].all():
+        dead = ~alive[window].unsqueeze(dim=-1).expand_as(stages)
+        if not dead.any():
             return False
-        answers = self._rescue_stage.ask(queries, own_is_known=own_is_known)
-        can = ((answers.free[slots.query] > 0) & ~alive[window].unsqueeze(dim=-1)).nonzero()
-        # the first slot of each window that anything can be drawn for
-        windows = window[can[:, 0]]
-        first = torch.ones_like(windows, dtype=torch.bool)
-        first[1:] = windows[1:] != windows[:-1]
-        row, column = can[first].unbind(dim=-1)
-        query = slots.query[row, column]
-        ranks = _ranks(uniform[row, column], answers.free[query])
-        entities[row, column] = self._rescue_stage.draw(answers, query, ranks)
-        stages[row, column] = len(self.stages)
+        drawn = self._draw_from_everything(entities, dead, slots, queries, uniform, own_is_known=own_is_known)
+        row, column = drawn.nonzero().unbind(dim=-1)
+        # the first slot of each window that anything could be drawn for
+        first = torch.ones_like(row, dtype=torch.bool)
+        first[1:] = window[row[1:]] != window[row[:-1]]
+        stages[row[first], column[first]] = len(self.stages)
         return True
+
+    def _draw_from_everything(
+        self,
+        entities: LongTensor,
+        wanted: BoolTensor,
+        slots: Slots,
+        queries: Queries,
+        uniform: FloatTensor,
+        own_is_known: bool,
+    ) -> BoolTensor:
+        """Fill the wanted slots from all entities less the known positives, and tell which could be filled."""
+        drawn = wanted.clone()
+        if wanted.any():
+            answers = self._everything.ask(queries, own_is_known=own_is_known)
+            drawn &= answers.free[slots.query] > 0
+            query = slots.query[drawn]
+            entities[drawn] = self._everything.draw(answers, query, _ranks(uniform[drawn], answers.free[query]))
+        return drawn
 
 
 def _ranks(uniform: FloatTensor, counts: LongTensor) -> LongTensor:

@@ -7,7 +7,7 @@ from pykeen.datasets.base import Dataset
 
 from negsamp.errors import InputError
 from negsamp.sampling.base import PoolNegativeSampler
-from negsamp.sampling.registered import SAMPLERS
+from negsamp.sampling.registered import SAMPLERS, SYNONYMS
 from negsamp.schema import Schema
 
 __all__ = ["make_sampler", "serves"]
@@ -27,18 +27,19 @@ def serves(name: str, schema: Schema | None) -> bool:
 def make_sampler(name: str, dataset: Dataset, **options: Any) -> PoolNegativeSampler:
     """Make a sampler for the training triples of a data set.
 
-    :param name: one of :data:`negsamp.SAMPLERS`
+    :param name: one of :data:`negsamp.SAMPLERS`, or a synonym
     :param dataset: the data set; its ``schema``, if it has one, is used
     :param options: options of any of our samplers; those that this one does not have are left out
 
     :raises InputError: if there is no such sampler, or the data set has no schema that it could use
     """
+    name = SYNONYMS.get(name, name)
     if name not in SAMPLERS:
         raise InputError(f"unknown sampler {name!r}: known are {', '.join(SAMPLERS)}")
     cls, schema = SAMPLERS[name], getattr(dataset, "schema", None)
     if not serves(name, schema):
         missing = cls.needs.replace("_", " ")
-        raise InputError(f"{name} is not applicable: the data set gives no {missing}; add metadata/ to its folder")
+        raise InputError(f"{name} is not applicable: the data set has no {missing}")
     known = inspect.signature(cls).parameters
     training = dataset.training
     return cls(

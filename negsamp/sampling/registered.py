@@ -11,9 +11,10 @@ from negsamp.sampling.relational import RelationalNegativeSampler
 from negsamp.sampling.typed import TypedNegativeSampler
 from negsamp.sampling.typed_by_class import TypedByClassNegativeSampler
 
-__all__ = ["SAMPLERS"]
+__all__ = ["SAMPLERS", "SYNONYMS"]
 
-_SYNONYMS: dict[type[PoolNegativeSampler], set[str]] = {NearestNeighborNegativeSampler: {"nearestneighbour"}}
+#: other spellings
+SYNONYMS = {"nearestneighbour": "nearestneighbor"}
 
 #: every sampler of this package by name, in the order of the tables
 SAMPLERS: dict[str, type[PoolNegativeSampler]] = {
@@ -29,5 +30,6 @@ SAMPLERS: dict[str, type[PoolNegativeSampler]] = {
     )
 }
 
-for _cls in SAMPLERS.values():
-    negative_sampler_resolver.register(_cls, synonyms=_SYNONYMS.get(_cls), raise_on_conflict=False)
+for _name, _cls in SAMPLERS.items():
+    _others = {synonym for synonym, name in SYNONYMS.items() if name == _name}
+    negative_sampler_resolver.register(_cls, synonyms=_others, raise_on_conflict=False)

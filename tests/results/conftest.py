@@ -123,6 +123,7 @@ class Records:
             "sampler": sampler,
             "negatives": negatives,
             "trial": 7,
+            "ranked_triples": 500,
             "state": "complete",
             "reason": None,
             "parameters": PARAMETERS,
