@@ -4,9 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 #: a mirror beside the checkout is used as it is
 NEIGHBOUR = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    """Draws are the same in every run, whatever ran before."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

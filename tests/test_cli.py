@@ -153,7 +153,7 @@ def test_samplers_are_those_asked_for_in_their_order(run: Run) -> None:
 def test_what_a_data_set_cannot_serve_is_told_beside_the_result(run: Run) -> None:
     result = run("pools", "nations", "--json")
     assert result.stderr.splitlines() == [
-        "typed is not applicable: nations has no domains_and_ranges",
+        "typed is not applicable: nations has no domains and ranges",
         "typedbyclass is not applicable: nations has no classes",
     ]
     assert names(json.loads(result.stdout)) == PLAIN
@@ -209,7 +209,7 @@ def test_wn18_from_the_mirror(run: Run, mirror: Path) -> None:
         (["nations", "--sampler", "basic"], "unknown sampler 'basic'"),
         (["natons"], "unknown data set 'natons': did you mean 'nations'? "),
         (["./absent"], "absent: no such folder; give a folder that holds train.txt"),
-        (["nations", "--sampler", "typed"], "typed is not applicable: the data set gives no domains and ranges; "),
+        (["nations", "--sampler", "typed"], "typed is not applicable: the data set has no domains and ranges"),
         (["nations", "--sampler", "corrupt", "--sampler", "typedbyclass"], "typedbyclass is not applicable: "),
         (["./bare", "--sampler", "typed"], "typed is not applicable: "),
         (["nations", "--sampler", "adversarial"], "adversarial "),

@@ -142,12 +142,15 @@ def test_every_sampling_option_is_one_of_a_sampler() -> None:
     assert SCHEMA["properties"]["sampling"]["properties"].keys() <= known
 
 
-@pytest.mark.parametrize(("name", "passed"), [("basic", {}), ("bernoulli", {}), ("typed", {"filtered": True})])
+DRAWING = {"filtered": True, "fallback": None, "corruption": "head"}
+
+
+@pytest.mark.parametrize(("name", "passed"), [("basic", {}), ("bernoulli", {}), ("typed", DRAWING)])
 def test_trainings_get_the_options_that_they_take(name: str, passed: dict[str, Any]) -> None:
     namespace = common("training_options")
     config = copy.deepcopy(SMALLEST)
     validate(config, str(SCHEMA_FILE))
-    namespace["config"] = {**config, "sampling": {"filtered": True}}
+    namespace["config"] = {**config, "sampling": {**DRAWING, "num_neighbors": 7}}
     options = namespace["training_options"](wildcards(sampler=name))
     assert options["sampling"] == passed
     assert Options(**options) == Options(sampling=passed)

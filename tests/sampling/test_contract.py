@@ -321,9 +321,9 @@ def test_a_slot_without_any_entity_is_masked_and_holds_no_training_triple():
     negatives, mask = sampler.sample(torch.tensor([[0, 0, 1], [0, 1, 1]]))
     assert mask.tolist() == [[False] * 4, [True] * 4]
     assert not set(map(tuple, negatives[0].tolist())) & graph.oracle.triples
+    assert {key: value for key, value in usage.items() if value} == {"pool": 4, "masked": 4}
     positives = graph.lines.repeat(50, 1)
     assert not set(map(tuple, sampler.corrupt_batch(positives).reshape(-1, 3).tolist())) & graph.oracle.triples
-    assert {key: value for key, value in usage.items() if value} == {"pool": 4, "masked": 4}
 
 
 def test_a_batch_without_any_valid_slot_is_rescued_once():

@@ -159,7 +159,7 @@ def test_inverse_triples_leave_the_pools_as_they_are(name: str, filtered: bool, 
 @every_sampler
 @pytest.mark.parametrize("corruption", ["head", "tail", "balanced", "bernoulli"])
 def test_an_inverse_triple_is_looked_up_with_its_sides_swapped(name: str, corruption: str, graph: Graph):
-    sampler = doubled_sampler(graph, name, corruption=corruption, num_negs_per_pos=200)
+    sampler = doubled_sampler(graph, name, corruption=corruption, num_negs_per_pos=1000)
     stages, _ = record(sampler)
     for h, r, t in graph.lines[::200].tolist():
         for turned in (False, True):
@@ -175,7 +175,7 @@ def test_an_inverse_triple_is_looked_up_with_its_sides_swapped(name: str, corrup
                 if corruption == SIDES[number ^ (not turned)]:
                     assert not found
                 elif corruption != "bernoulli" and stages[0].given_to(number):
-                    # 100 draws at least from 14 entities at most
+                    # 500 draws at least from 14 entities at most
                     wanted = graph.oracle.candidates(name, h, r, t, side, **graph.oracle_options(name))
                     assert set(found) == wanted
                 assert Counter(found) == Counter(stages[0].given_to(number)) or len(negatives) == 1
