@@ -341,7 +341,8 @@ def link_prediction_table(
         title=f"Link prediction on {dataset}",
         label=f"link-prediction-{dataset}",
         notes=(
-            f"{', '.join(map(_count, ranked)) or 'No'} test triples ranked, {over}; the best of each column in bold. Trials: {tried:,}, failed: {tried_failed:,}. "
+            f"{', '.join(map(_count, ranked)) or 'No'} test triples ranked, {over}; the best of each column in bold. "
+            f"Trials: {tried:,}, failed: {tried_failed:,}. "
             f"Retrainings: {runs:,}, failed and left out: {runs_failed:,}. "
             f"Studies without a result: {sum(row['state'] == _FAILED for row in found):,}."
         ),
