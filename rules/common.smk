@@ -63,18 +63,22 @@ def is_applicable(dataset, sampler):
 
 def declared(folder):
     """Tell what the metadata of a folder declare, as the registry does for its archives."""
-    content = {}
-    for file in ("entity_classes", "relation_domain_range"):
-        try:
-            content[file] = json.loads((folder / f"metadata/{file}.json").read_text(encoding="utf-8")).values()
-        except (OSError, ValueError, AttributeError):
-            # absent, or reading the data set will say what is wrong with it
-            content[file] = []
-    sides = [side for entry in content["relation_domain_range"] for side in dict(entry).values()]
-    return {
-        "classes": any(content["entity_classes"]),
-        "domains_and_ranges": any(side and side != "None" for side in sides),
+    read = {
+        "classes": ("entity_classes", any),
+        "domains_and_ranges": (
+            "relation_domain_range",
+            lambda entries: any(side and side != "None" for entry in entries for side in entry.values()),
+        ),
     }
+    found = {}
+    for need, (file, holds_any) in read.items():
+        try:
+            content = json.loads((folder / f"metadata/{file}.json").read_text(encoding="utf-8"))
+            found[need] = holds_any(content.values())
+        except (OSError, ValueError, AttributeError):
+            # absent, or reading the data set will say in one line what is wrong with it
+            found[need] = False
+    return found
 
 
 DECLARED = {name: declared(folder) for name, folder in FOLDERS.items() if name in DATASETS}

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from names import MODELS
 from pykeen.datasets import Nations
 from pykeen.models import ERModel, model_resolver
 from pykeen.regularizers import LpRegularizer, NoRegularizer
@@ -13,22 +14,6 @@ from negsamp.auxiliary import train_auxiliary
 from negsamp.errors import InputError
 from negsamp.io import load_tensors, save_tensors
 from negsamp.models import load_model, save_model, takes_regularizer, with_l2
-
-#: PyKEEN's models that a study may name
-MODELS = (
-    "TransE",
-    "TransH",
-    "TransR",
-    "TransD",
-    "DistMult",
-    "RESCAL",
-    "RotatE",
-    "HolE",
-    "ComplEx",
-    "SimplE",
-    "QuatE",
-    "BoxE",
-)
 
 
 def train(model: str, **options: Any) -> tuple[ERModel, dict[str, Any]]:

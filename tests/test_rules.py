@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from names import MODELS
 from pykeen.models import ERModel, model_resolver
 from pykeen.sampling import negative_sampler_resolver
 from snakemake.utils import validate
@@ -24,20 +25,6 @@ ROOT = Path(__file__).parents[1]
 SCHEMA_FILE = ROOT / "rules/schemas/config.schema.yaml"
 SCHEMA = yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-MODELS = [
-    "TransE",
-    "TransH",
-    "TransR",
-    "TransD",
-    "DistMult",
-    "RESCAL",
-    "RotatE",
-    "HolE",
-    "ComplEx",
-    "SimplE",
-    "QuatE",
-    "BoxE",
-]
 #: the smallest config: all that has no default
 SMALLEST = {
     "name": "smallest",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from names import MODELS
 from pykeen.losses import MarginRankingLoss
 from pykeen.models import ERModel, model_resolver
 from pykeen.regularizers import LpRegularizer, NoRegularizer, Regularizer
@@ -24,20 +25,6 @@ from negsamp.pipeline import METRICS
 from negsamp.pools import save_stage
 from negsamp.sampling import make_sampler
 
-MODELS = (
-    "TransE",
-    "TransH",
-    "TransR",
-    "TransD",
-    "DistMult",
-    "RESCAL",
-    "RotatE",
-    "HolE",
-    "ComplEx",
-    "SimplE",
-    "QuatE",
-    "BoxE",
-)
 MRR = "inverse_harmonic_mean_rank"
 Make = Callable[..., Training]
 
