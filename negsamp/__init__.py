@@ -1,6 +1,6 @@
 """Exact, fast, advanced negative samplers for PyKEEN.
 
-Importing this package makes its samplers known to PyKEEN by name::
+Importing this package makes its samplers, its filterer and its training callbacks known to PyKEEN by name::
 
     import negsamp
     from pykeen.pipeline import pipeline
@@ -13,30 +13,45 @@ Importing this package makes its samplers known to PyKEEN by name::
     )
 """
 
+from negsamp.callbacks import RefreshTrainingCallback, UsageTrainingCallback
+from negsamp.negatives import GivenNegatives
 from negsamp.sampling import (
     SAMPLERS,
+    AdaptiveAdversarialNegativeSampler,
     AdversarialNegativeSampler,
     CorruptNegativeSampler,
+    ExactFilterer,
+    GivenNegativeSampler,
     NearestNeighborNegativeSampler,
     PoolNegativeSampler,
     RandomNegativeSampler,
     RelationalNegativeSampler,
+    SamplerHandle,
     TypedByClassNegativeSampler,
     TypedNegativeSampler,
     make_sampler,
+    register_sampler,
 )
 from negsamp.schema import Schema
 
 __all__ = [
     "SAMPLERS",
+    "AdaptiveAdversarialNegativeSampler",
     "AdversarialNegativeSampler",
     "CorruptNegativeSampler",
+    "ExactFilterer",
+    "GivenNegativeSampler",
+    "GivenNegatives",
     "NearestNeighborNegativeSampler",
     "PoolNegativeSampler",
     "RandomNegativeSampler",
+    "RefreshTrainingCallback",
     "RelationalNegativeSampler",
+    "SamplerHandle",
     "Schema",
     "TypedByClassNegativeSampler",
     "TypedNegativeSampler",
+    "UsageTrainingCallback",
     "make_sampler",
+    "register_sampler",
 ]

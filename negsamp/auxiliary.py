@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -25,15 +25,12 @@ from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
 from negsamp.triples import TAIL, TripleSet, triples_digest
 
 __all__ = [
-    "best_scored",
     "entity_vectors",
     "predicted_vectors",
     "resolve_auxiliary",
+    "score_pairs",
     "train_auxiliary",
 ]
-
-#: numbers of 4 bytes held at once while all entities are scored: 256 MiB
-BLOCK = 1 << 26
 
 
 def train_auxiliary(
@@ -163,7 +160,8 @@ def predicted_vectors(
         return None
     (entities,), (relation_vectors,) = model.entity_representations, model.relation_representations
     entity, relation = entities(indices=None), relation_vectors(indices=None)
-    result = torch.empty(len(anchors), _real(entity[:1]).shape[-1])
+    anchors, relations, sides = (ids.to(entity.device) for ids in (anchors, relations, sides))
+    result = torch.empty(len(anchors), _real(entity[:1]).shape[-1], device=entity.device)
     for side in (0, 1):
         chosen = sides == side
         result[chosen] = _real(predict(entity, relation, anchors[chosen], relations[chosen], side == TAIL))
@@ -171,30 +169,29 @@ def predicted_vectors(
 
 
 @torch.inference_mode()
-def best_scored(model: ERModel, anchors: LongTensor, relations: LongTensor, sides: LongTensor, k: int) -> LongTensor:
-    """Return the k best-scored completions of each pair; ties: the lower id first.
+def score_pairs(
+    model: ERModel, anchors: LongTensor, relations: LongTensor, sides: LongTensor
+) -> Iterator[tuple[LongTensor, FloatTensor]]:
+    """Score all entities for some pairs at a time, by the model's own ``score_t`` and ``score_h``.
 
     :param model: the model
     :param anchors: shape: (num_pairs,)
     :param relations: shape: (num_pairs,)
     :param sides: shape: (num_pairs,), 1 where the tail is missing
-    :param k: how many
 
-    :returns: shape: (num_pairs, k), ascending ids in each row
+    :yields: the positions of some pairs, shape: (block_size,); and their scores, shape: (block_size, num_entities)
     """
-    from negsamp.pools.search import top_ids
+    from negsamp.pools.search import rows_in_budget
 
-    result = torch.empty(len(anchors), k, dtype=torch.long)
-    rows = max(BLOCK // max(entity_vectors(model).numel(), 1), 1)
+    # a model may hold a vector of each entity for each pair while it scores
+    rows = rows_in_budget(entity_vectors(model).numel(), bytes_each=4)
     for side in (0, 1):
-        for part in torch.split((sides == side).nonzero().flatten(), rows):
-            pair = [anchors[part], relations[part]]
+        for block in torch.split((sides == side).nonzero().flatten(), rows):
+            pair = [anchors[block], relations[block]]
             if side == TAIL:
-                scores = model.predict_t(torch.stack(pair, dim=-1))
+                yield block, model.predict_t(torch.stack(pair, dim=-1).to(model.device))
             else:
-                scores = model.predict_h(torch.stack(pair[::-1], dim=-1))
-            result[part] = top_ids(scores, k)
-    return result
+                yield block, model.predict_h(torch.stack(pair[::-1], dim=-1).to(model.device))
 
 
 def _real(vectors: torch.Tensor) -> FloatTensor:
@@ -221,7 +218,7 @@ def _multiply(
 def _transform(
     entity: torch.Tensor, relation: torch.Tensor, anchors: LongTensor, relations: LongTensor, tail: bool
 ) -> torch.Tensor:
-    result = torch.empty(len(anchors), entity.shape[-1])
+    result = torch.empty(len(anchors), entity.shape[-1], device=entity.device)
     # a matrix for each relation: gathering one for each pair would take d times the memory of the result
     for r in torch.unique(relations).tolist():
         chosen = relations == r

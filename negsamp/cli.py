@@ -61,6 +61,13 @@ def datasets(mirror: Path | None, as_json: bool) -> None:
 @click.option("--sampler", "samplers", multiple=True, help="A sampler by name; may be repeated [default: all static].")
 @click.option("--auxiliary", type=click.Path(dir_okay=False), help="A saved auxiliary model.")
 @click.option("-k", "--num-neighbors", type=click.IntRange(min=1), default=100, show_default=True, help="Pool size.")
+@click.option("--grow", is_flag=True, help="Grow pools until so many are left after exclusions.")
+@click.option(
+    "--infer-schema",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="Infer missing domains and ranges: classes that cover this share of the heads or tails.",
+)
 @_mirror
 @_json
 def pools(
@@ -68,6 +75,8 @@ def pools(
     samplers: tuple[str, ...],
     auxiliary: str | None,
     num_neighbors: int,
+    grow: bool,
+    infer_schema: float | None,
     mirror: Path | None,
     as_json: bool,
 ) -> None:
@@ -83,23 +92,31 @@ def pools(
 
     loaded = load_dataset(dataset, mirror=mirror)
     if not samplers:
-        wanted = [name for name, cls in SAMPLERS.items() if cls.needs != "auxiliary" or auxiliary is not None]
-        samplers = tuple(name for name in wanted if serves(name, loaded.schema))
+        unmet = {"training", *([] if auxiliary else ["auxiliary"]), *([] if loaded.negatives else ["negatives"])}
+        wanted = [name for name, cls in SAMPLERS.items() if cls.needs not in unmet]
+        samplers = tuple(name for name in wanted if serves(name, loaded, infer_schema))
         for name in sorted(set(wanted).difference(samplers)):
             click.echo(
                 f"{name} is not applicable: {loaded.name} has no {SAMPLERS[name].needs.replace('_', ' ')}", err=True
             )
     rows = []
     for name in samplers:
-        sampler = make_sampler(name, loaded, auxiliary=auxiliary, num_neighbors=num_neighbors)
+        sampler = make_sampler(
+            name, loaded, auxiliary=auxiliary, num_neighbors=num_neighbors, grow=grow, infer_schema=infer_schema
+        )
+        if sampler.needs == "training":
+            raise InputError(f"{name} has no pools before a training")
         statistics = pool_statistics(sampler.filtered_stage(), sampler.triples)
         del statistics["histogram"]
-        rows.append({"dataset": loaded.name, "sampler": name, **statistics})
+        rows.append({"dataset": loaded.name, "sampler": name, "inferred": sampler.inferred, **statistics})
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     click.echo(f"{loaded.name}: sizes of pools, and shares of queries with at most so many")
     click.echo(_pool_table(rows))
+    for row in rows:
+        if row["inferred"] is not None:
+            click.echo("{sampler}: {domains} domains and {ranges} ranges are inferred".format(**row, **row["inferred"]))
 
 
 def _pool_table(rows: list[dict[str, Any]]) -> str:

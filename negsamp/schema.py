@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,12 @@ from pykeen.typing import LongTensor
 from scipy import sparse
 
 from negsamp.errors import InputError
-from negsamp.triples import triples_digest
+from negsamp.triples import HEAD, TAIL, TripleSet, triples_digest
 
 if TYPE_CHECKING:
     from pykeen.triples import TriplesFactory
 
-__all__ = ["Schema"]
+__all__ = ["Schema", "narrower_classes", "resolve_schema"]
 
 #: how the exchange format writes a missing domain or range
 MISSING = "None"
@@ -46,6 +46,8 @@ class Schema:
     superclasses: LongTensor
     #: :func:`negsamp.triples.triples_digest` of the training triples whose ids are used
     triples_digest: str
+    #: shape: (num_inferred,), ascending: 2r where the domain of r is inferred, 2r + 1 where its range is
+    inferred: LongTensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
 
     @classmethod
     def from_names(
@@ -63,7 +65,8 @@ class Schema:
 
         :param entity_classes: entity → classes
         :param domain_range: relation → ``{"domain": class, "range": class}``; ``"None"`` or nothing marks a missing
-            one, a list of classes means their union
+            one, a list of classes means their union; ``"inferred": ["domain", "range"]`` names what
+            :meth:`infer_domains_and_ranges` has found
         :param subclass_of: class → superclasses
         :param entity_to_id: the ids of all entities
         :param relation_to_id: the ids of all relations
@@ -105,6 +108,15 @@ class Schema:
             ranges=ids(sides["range"], relation_to_id, "relation_domain_range.json"),
             superclasses=ids(sub, class_to_id, "subclass_of.json"),
             triples_digest=triples_digest(mapped_triples),
+            inferred=torch.as_tensor(
+                sorted(
+                    2 * relation_to_id[relation] + number
+                    for relation, entry in domain_range.items()
+                    for number, side in enumerate(("domain", "range"))
+                    if side in entry.get("inferred", ())
+                ),
+                dtype=torch.long,
+            ),
         )
 
     @classmethod
@@ -139,17 +151,17 @@ class Schema:
         """Whether any relation has a domain or a range."""
         return self.domains.shape[1] > 0 or self.ranges.shape[1] > 0
 
-    def check(self, mapped_triples: LongTensor, num_entities: int, num_relations: int) -> None:
+    def check(self, triples: TripleSet) -> None:
         """Refuse other triples than the schema was built for: ids that differ would give wrong pools silently.
 
-        :param mapped_triples: shape: (num_triples, 3), the training triples without artificial inverses
+        :param triples: the graph that is sampled from
 
-        :raises ValueError: if the counts or the digests differ
+        :raises InputError: if the counts or the digests differ
         """
+        given = tuple(triples.identity.values())
         own = (self.num_entities, self.num_relations, self.triples_digest)
-        given = (num_entities, num_relations, triples_digest(mapped_triples))
         if own != given:
-            raise ValueError(
+            raise InputError(
                 "the schema belongs to other triples: it has {} entities, {} relations, digest {}, "
                 "the sampler {}, {}, {}; build it with Schema.from_folder(path, training)".format(*own, *given)
             )
@@ -172,6 +184,53 @@ class Schema:
                 break
             reached = further
         return reached
+
+    def cycles(self) -> list[list[str]]:
+        """Return the classes that are their own ancestors, those of one cycle together; each in alphabetical order."""
+        count = len(self.classes)
+        pairs = _incidence(self.superclasses, (count, count))
+        _, labels = sparse.csgraph.connected_components(pairs, connection="strong")
+        own_parents = set(pairs.diagonal().nonzero()[0].tolist())
+        members: dict[int, list[str]] = {}
+        for number, label in enumerate(labels.tolist()):
+            members.setdefault(label, []).append(self.classes[number])
+        return [names for names in members.values() if len(names) > 1 or self.classes.index(names[0]) in own_parents]
+
+    def infer_domains_and_ranges(self, triples: TripleSet, share: float) -> Schema:
+        """Fill in the domains and ranges that are not declared, from the classes of the entities that relations link.
+
+        The domain of a relation becomes the class whose members, those of descendants included, are at least the given
+        share of the relation's distinct heads; the range likewise by tails. Of several such classes, one is left out if
+        another has strictly fewer members that are all among its own; the rest mean their union. Where no class covers
+        so much, nothing is filled in.
+
+        :param triples: the graph
+        :param share: above 0 and at most 1
+
+        :returns: the schema with what was found, marked as :attr:`inferred`
+
+        :raises ValueError: if there is no such share, or the schema belongs to other triples
+        """
+        if not 0 < share <= 1:
+            raise ValueError(f"infer_schema is {share}; it must be a share above 0 and at most 1")
+        self.check(triples)
+        _, relations, sides, entities = triples.completions()
+        seen = _incidence(torch.stack([2 * relations + sides, entities]), (2 * self.num_relations, self.num_entities))
+        members = self.members()
+        covered = (seen.astype(np.int32) @ members.T.astype(np.int32)).tocsr()
+        covered.data = (covered.data / np.repeat(seen.sum(axis=1), np.diff(covered.indptr)) >= share).astype(np.int32)
+        covered.eliminate_zeros()
+        dropped = (covered @ narrower_classes(members)).astype(bool)
+        row, column = (covered.astype(bool) > covered.multiply(dropped).astype(bool)).nonzero()
+        is_missing = np.diff(self.relation_classes().indptr) == 0
+        row, column = (torch.as_tensor(ids[is_missing[row]], dtype=torch.long) for ids in (row, column))
+        new = torch.stack([row // 2, column])
+        return replace(
+            self,
+            domains=_merge(self.domains, new[:, row % 2 == HEAD]),
+            ranges=_merge(self.ranges, new[:, row % 2 == TAIL]),
+            inferred=torch.unique(torch.cat([self.inferred, row])),
+        )
 
     def height(self) -> int:
         """Return the largest number of steps in which a class gains ancestors."""
@@ -199,7 +258,8 @@ class Schema:
 
     def to_tensors(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Return what is stored: tensors, and a JSON-able description of the rest."""
-        tensors = {name: getattr(self, name) for name in ("entity_classes", "domains", "ranges", "superclasses")}
+        names = ("entity_classes", "domains", "ranges", "superclasses", "inferred")
+        tensors = {name: getattr(self, name) for name in names}
         rest = {name: getattr(self, name) for name in ("num_entities", "num_relations", "classes", "triples_digest")}
         return tensors, rest
 
@@ -208,6 +268,46 @@ class Schema:
         """Undo :meth:`to_tensors`."""
         fields: dict[str, Any] = {**tensors, **rest, "classes": tuple(rest["classes"])}
         return cls(**fields)
+
+
+def resolve_schema(schema: Schema | str | os.PathLike[str] | None, triples: TripleSet) -> Schema | None:
+    """Return a schema that belongs to some triples, from itself or from a data-set folder in the exchange format.
+
+    A folder numbers names by its ``mapping/``, or by the sorted names of its splits.
+
+    :raises InputError: if the folder cannot be read or has no metadata, or the schema belongs to other triples
+    """
+    if isinstance(schema, str | os.PathLike):
+        from negsamp.datasets import SchemaDataset
+
+        folder = Path(schema)
+        found = SchemaDataset.from_folder(folder, folder.name, source=str(folder)).schema
+        if found is None:
+            raise InputError(f"{folder}: no metadata/ that types anything; add it, or leave out schema")
+        schema = found
+    if schema is not None:
+        schema.check(triples)
+    return schema
+
+
+def narrower_classes(members: sparse.csr_array) -> sparse.csr_array:
+    """Tell for which classes another is more specific: one with strictly fewer members, all of them shared.
+
+    :param members: shape: (num_classes, num_entities), boolean
+
+    :returns: shape: (num_classes, num_classes), 1 in row c and column d where class c is more specific than d
+    """
+    counts = members.astype(np.int32)
+    common = (counts @ counts.T).tocoo()
+    sizes = counts.sum(axis=1)
+    row, column = common.coords
+    inside = (common.data == sizes[row]) & (sizes[row] < sizes[column])
+    return sparse.csr_array((np.ones(inside.sum(), dtype=np.int32), (row[inside], column[inside])), shape=common.shape)
+
+
+def _merge(pairs: LongTensor, more: LongTensor) -> LongTensor:
+    merged: LongTensor = torch.unique(torch.cat([pairs, more], dim=1), dim=1)
+    return merged
 
 
 def _as_list(value: str | Sequence[str]) -> list[str]:

@@ -1,7 +1,10 @@
 """The set of training triples T, and the keys by which it is searched."""
 
+from __future__ import annotations
+
 import hashlib
 import math
+from functools import cached_property
 
 import torch
 from pykeen.typing import COLUMN_HEAD, COLUMN_RELATION, COLUMN_TAIL, BoolTensor, LongTensor
@@ -9,8 +12,10 @@ from pykeen.typing import COLUMN_HEAD, COLUMN_RELATION, COLUMN_TAIL, BoolTensor,
 __all__ = [
     "HEAD",
     "TAIL",
+    "KnownPositives",
     "TripleSet",
     "distinct",
+    "find",
     "is_doubled",
     "triples_digest",
 ]
@@ -101,6 +106,20 @@ class TripleSet:
         self.triples = distinct(mapped_triples)
         self._keys = self._triple_keys(*self.triples.unbind(dim=-1))
 
+    @cached_property
+    def identity(self) -> dict[str, int | str]:
+        """What decides the meaning of ids: pools, schemas and models that were made for other triples have another."""
+        return {
+            "num_entities": self.num_entities,
+            "num_relations": self.num_relations,
+            "triples_digest": triples_digest(self.triples),
+        }
+
+    @cached_property
+    def known_positives(self) -> KnownPositives:
+        """The known positives of every pair."""
+        return KnownPositives(self)
+
     def _triple_keys(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> LongTensor:
         return (heads * self.num_relations + relations) * self.num_entities + tails
 
@@ -116,6 +135,10 @@ class TripleSet:
         """Return anchors, relations and sides of pair keys: the inverse of :meth:`pair_keys`."""
         rest, relations = keys // self.num_relations, keys % self.num_relations
         return rest % self.num_entities, relations, rest // self.num_entities
+
+    def completion_keys(self, pair_keys: LongTensor, entities: LongTensor) -> LongTensor:
+        """Give each pair and entity one integer; the tensors and the result have one shape."""
+        return pair_keys * self.num_entities + entities
 
     def completions(self) -> tuple[LongTensor, LongTensor, LongTensor, LongTensor]:
         """Return each triple twice, once a side, as what stays and what is replaced.
@@ -144,6 +167,40 @@ class TripleSet:
             torch.where(turned, heads, tails),
             turned,
         )
+
+
+class KnownPositives:
+    """The entities that complete each pair to a training triple, one sorted list a pair (CSR)."""
+
+    #: shape: (num_pairs,), ascending
+    keys: LongTensor
+    #: shape: (num_pairs + 2,); the last list is empty: that of pairs with no known positive
+    offsets: LongTensor
+    #: shape: (num_known,)
+    entities: LongTensor
+
+    def __init__(self, triples: TripleSet, which: BoolTensor | None = None) -> None:
+        """Collect the lists.
+
+        :param triples: the graph
+        :param which: shape: (2 * num_triples,), which of :meth:`TripleSet.completions` to keep;
+            None: all
+        """
+        anchors, relations, sides, entities = triples.completions()
+        keys = triples.pair_keys(anchors, relations, sides)
+        if which is not None:
+            keys, entities = keys[which], entities[which]
+        # stable sort by entity, then by pair: lists come out sorted
+        order = torch.argsort(entities, stable=True)
+        order = order[torch.argsort(keys[order], stable=True)]
+        self.keys, counts = torch.unique_consecutive(keys[order], return_counts=True)
+        self.offsets = torch.cat([counts.new_zeros(1), counts.cumsum(dim=0), counts.sum().reshape(1)])
+        self.entities = entities[order]
+
+    def rows(self, keys: LongTensor) -> LongTensor:
+        """Find the list of each pair key."""
+        rows = find(self.keys, keys)
+        return torch.where(rows < 0, len(self.keys), rows)
 
 
 def find(keys: LongTensor, wanted: LongTensor) -> LongTensor:

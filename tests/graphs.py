@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -18,7 +17,7 @@ from pykeen.datasets import UMLS, Nations, get_dataset
 from pykeen.models import ERModel, model_resolver
 from pykeen.triples import CoreTriplesFactory
 
-from negsamp import SAMPLERS, PoolNegativeSampler, Schema
+from negsamp import SAMPLERS, GivenNegatives, PoolNegativeSampler, Schema
 from negsamp.datasets import generate
 from negsamp.models import with_l2
 from negsamp.pools import Queries, Stage
@@ -61,8 +60,38 @@ class Graph:
         """A model whose small whole-numbered vectors tie often and are computed exactly."""
         return whole_numbered_model("TransE", self)
 
+    @cached_property
+    def plain_negatives(self) -> dict[tuple[Side, int, int], set[int]]:
+        """Candidates of some pairs, by side, anchor and relation: some of them known positives, some pairs not in T."""
+        rng = random.Random(self.seed)  # noqa: S311
+        negatives: dict[tuple[Side, int, int], set[int]] = {}
+        for h, r, t in sorted(self.oracle.triples):
+            for side, anchor in (("tail", h), ("head", t)):
+                if rng.random() < 0.7:
+                    count = rng.randint(1, min(4, self.num_entities))
+                    negatives.setdefault((side, anchor, r), set()).update(rng.sample(range(self.num_entities), count))
+        negatives.setdefault(("tail", self.num_entities - 1, self.num_relations - 1), set()).add(0)
+        return negatives
+
+    @cached_property
+    def negatives(self) -> GivenNegatives:
+        """The same for the package, by name."""
+        rows = [
+            (f"e{anchor}", f"r{relation}", f"e{entity}", side)
+            for (side, anchor, relation), entities in self.plain_negatives.items()
+            for entity in sorted(entities)
+        ]
+        return GivenNegatives.from_names(
+            rows,
+            entity_to_id={f"e{i}": i for i in range(self.num_entities)},
+            relation_to_id={f"r{i}": i for i in range(self.num_relations)},
+            mapped_triples=self.lines,
+        )
+
     def options(self, name: str) -> dict[str, Any]:
         """Return what a sampler needs beside the triples."""
+        if name == "given":
+            return {"negatives": self.negatives}
         if name in ("typed", "typedbyclass"):
             return {"schema": self.schema}
         if name in ("nearestneighbor", "adversarial"):
@@ -71,6 +100,8 @@ class Graph:
 
     def oracle_options(self, name: str) -> dict[str, Any]:
         """Return the same for the oracle."""
+        if name == "given":
+            return {"negatives": self.plain_negatives}
         if name not in ("nearestneighbor", "adversarial"):
             return {}
         entities, relations = vectors_of(self.model)
@@ -310,5 +341,10 @@ def count(entities: torch.Tensor, num_entities: int) -> np.ndarray:
     return np.bincount(entities.flatten().numpy(), minlength=num_entities)
 
 
-def total(usage: Counter[str]) -> int:
+def total(usage: Mapping[str, int]) -> int:
     return sum(usage.values())
+
+
+def counted(usage: Mapping[str, int]) -> dict[str, int]:
+    """Return the stages that filled any slot."""
+    return {stage: count for stage, count in usage.items() if count}

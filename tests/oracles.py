@@ -12,8 +12,8 @@ import json
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass, field, replace
+from itertools import chain, groupby
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal, NamedTuple
@@ -303,14 +303,30 @@ class Oracle:
             raise ValueError(f"unknown classes {classes!r}")
         return {a for a in names if not any(self._listed[b] < self._listed[a] for b in names)}
 
+    def inferred(self, share: float) -> PlainSchema:
+        """Return the schema with missing domains and ranges inferred: of the classes whose members are at least such a
+        share of the relation's distinct heads (tails), those that have no strictly smaller, contained one among them.
+        """
+        names = {*self._listed, *self.schema.superclasses, *chain(*self.schema.superclasses.values())}
+        declared = (*self.schema.domains.values(), *self.schema.ranges.values())
+        members = {name: self.members({name}) for name in names.union(*declared)}
+        sides = {"head": dict(self.schema.domains), "tail": dict(self.schema.ranges)}
+        for (side, r), seen in self._seen.items():
+            if not self.domain_or_range(r, side):
+                covering = [name for name in members if len(members[name] & seen) / len(seen) >= share]
+                sides[side][r] = {a for a in covering if not any(members[b] < members[a] for b in covering)}
+        return replace(self.schema, domains=sides["head"], ranges=sides["tail"])
+
     # Pools and exclusions
 
     def pool(self, name: str, h: int, r: int, t: int, side: Side, **options: Any) -> set[int]:
         """Return which entities may stand in for one side of a positive, before any exclusion.
 
-        :param name: random, corrupt, typed, typedbyclass, relational, nearestneighbor or adversarial
-        :param options: typedbyclass: ``classes``; nearestneighbor: ``entities``, ``k``, ``metric``; adversarial:
-            ``entities``, ``predict``, ``k``, ``metric``, or else ``score``, ``k``
+        :param name: random, corrupt, typed, typedbyclass, relational, nearestneighbor, adversarial,
+            adaptiveadversarial or given
+        :param options: typedbyclass: ``classes``; nearestneighbor: ``entities``, ``k``, ``metric``, ``grow``;
+            adversarial: ``entities``, ``predict``, ``k``, ``metric``, ``grow``, or else ``score``, ``k``, ``grow``;
+            given: ``negatives``, candidates by side, anchor and relation
 
         The pool is that of the definition for a query that T does not hold, too. The design also allows an empty one
         there; :meth:`holds` tells.
@@ -336,9 +352,19 @@ class Oracle:
         return {entity for other, entity in self._links.get((side, anchor), ()) if other != r}
 
     def _pool_nearestneighbor(
-        self, anchor: int, r: int, replaced: int, side: Side, *, entities: np.ndarray, k: int, metric: str = "euclidean"
+        self,
+        anchor: int,
+        r: int,
+        replaced: int,
+        side: Side,
+        *,
+        entities: np.ndarray,
+        k: int,
+        metric: str = "euclidean",
+        grow: bool = False,
     ) -> set[int]:
-        return set(nearest(entities, entities[replaced], k, metric, without={replaced}))
+        order = nearest(entities, entities[replaced], len(entities), metric, without={replaced})
+        return set(order[: self._k(order, k, anchor, r, side, grow=grow)])
 
     def _pool_adversarial(
         self,
@@ -352,11 +378,27 @@ class Oracle:
         predict: Predict | None = None,
         score: Score | None = None,
         metric: str = "euclidean",
+        grow: bool = False,
     ) -> set[int]:
         if score is None:
-            return set(nearest(entities, predict(anchor, r, side), k, metric))
-        scores = {e: score(anchor, r, e) if side == "tail" else score(e, r, anchor) for e in self.everything}
-        return set(_best(scores, k))
+            order = nearest(entities, predict(anchor, r, side), len(entities), metric)
+        else:
+            scores = {e: score(anchor, r, e) if side == "tail" else score(e, r, anchor) for e in self.everything}
+            order = _best(scores, len(scores))
+        return set(order[: self._k(order, k, anchor, r, side, grow=grow)])
+
+    def _k(self, order: Sequence[int], k: int, anchor: int, r: int, side: Side, *, grow: bool) -> int:
+        """Return k, or where it grows the smallest one that leaves so many once known positives are excluded."""
+        return smallest_k(order, self._positives.get((side, anchor, r), ()), k) if grow else k
+
+    def _pool_adaptiveadversarial(self, anchor: int, r: int, replaced: int, side: Side) -> set[int]:
+        # before the first refresh
+        return set(self.everything)
+
+    def _pool_given(
+        self, anchor: int, r: int, replaced: int, side: Side, *, negatives: Mapping[tuple[Side, int, int], set[int]]
+    ) -> set[int]:
+        return set(negatives.get((side, anchor, r), ()))
 
     def holds(self, h: int, r: int, t: int, side: Side) -> bool:
         """Return whether T holds the query: the pair that stays when this side is replaced."""
@@ -419,7 +461,7 @@ class Oracle:
     def named_stages(
         self,
         name: str,
-        fallback: str | None,
+        fallback: str | Sequence[str] | None,
         h: int,
         r: int,
         t: int,
@@ -459,8 +501,11 @@ class Oracle:
             pools += [schema, everything]
         elif fallback == "semantic":
             pools += [schema, relation, everything]
-        elif fallback is not None:
+        elif isinstance(fallback, str):
             raise ValueError(f"unknown fallback {fallback!r}")
+        for other in [] if fallback is None or isinstance(fallback, str) else fallback:
+            by_name = {"everything": everything, "random": everything, "corrupt": relation, "typed": schema}
+            pools += [by_name.get(other) or (other, self.pool(other, h, r, t, side))]
         known = self.known(h, r, t, side, filtered=filtered)
         return [(stage, pool - known) for stage, pool in pools]
 

@@ -12,10 +12,11 @@ from pykeen.datasets import Nations
 from pykeen.models import ERModel, model_resolver
 from pykeen.triples import CoreTriplesFactory
 
-import negsamp.auxiliary
-from negsamp.auxiliary import best_scored, entity_vectors, predicted_vectors, resolve_auxiliary, train_auxiliary
+import negsamp.pools.search
+from negsamp.auxiliary import entity_vectors, predicted_vectors, resolve_auxiliary, score_pairs, train_auxiliary
 from negsamp.errors import InputError
 from negsamp.models import save_model
+from negsamp.pools.search import top_ids
 from negsamp.triples import HEAD, TAIL, triples_digest
 
 #: the model, its options, and whether its score is a product (otherwise a distance)
@@ -101,6 +102,13 @@ def test_models_without_a_predicted_vector_say_so(name: str, graph: Graph):
     assert predicted_vectors(make(name, graph), *all_pairs(graph)) is None
 
 
+def best_scored(model: ERModel, anchors: Any, relations: Any, sides: Any, k: int) -> torch.Tensor:
+    found = torch.empty(len(anchors), k, dtype=torch.long)
+    for block, scores in score_pairs(model, anchors, relations, sides):
+        found[block] = top_ids(scores, k)
+    return found
+
+
 @pytest.mark.parametrize("k", [1, 5, 14])
 @pytest.mark.parametrize("name", SCORING)
 def test_the_best_scored_are_the_best(name: str, k: int, graph: Graph):
@@ -133,7 +141,7 @@ def test_best_scored_takes_the_lower_id_of_ties(graph: Graph):
 def test_the_size_of_a_block_changes_nothing(block: int, graph: Graph, monkeypatch: pytest.MonkeyPatch):
     model = whole_numbered_model("SimplE", graph)
     before = best_scored(model, *all_pairs(graph), 5)
-    monkeypatch.setattr(negsamp.auxiliary, "BLOCK", block)
+    monkeypatch.setattr(negsamp.pools.search, "MEMORY_BUDGET", block)
     assert torch.equal(best_scored(model, *all_pairs(graph), 5), before)
 
 

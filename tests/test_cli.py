@@ -110,7 +110,7 @@ def test_pools_for_machines(run: Run) -> None:
     assert names(rows) == PLAIN
     graph = graph_named("nations")
     for row in rows:
-        assert row.keys() == {"dataset", "sampler", *KEYS, "sides"}
+        assert row.keys() == {"dataset", "sampler", "inferred", *KEYS, "sides"}
         assert row["sides"].keys() == {"head", "tail"}
         for summary in (row, *row["sides"].values()):
             assert summary.keys() >= KEYS

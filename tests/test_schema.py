@@ -14,6 +14,7 @@ from pykeen.triples import TriplesFactory
 
 from negsamp.errors import InputError
 from negsamp.schema import Schema
+from negsamp.triples import TripleSet
 
 LABELED = np.array([["ann", "knows", "bob"], ["ann", "born_in", "rome"], ["bob", "born_in", "oslo"]])
 METADATA: dict[str, Any] = {
@@ -57,7 +58,7 @@ def test_a_folder_is_read_with_the_ids_of_the_factory(factory: TriplesFactory, t
     assert superclasses == [("Artist", "Person"), ("City", "Place")]
     assert schema.has_classes
     assert schema.has_domains_and_ranges
-    schema.check(factory.mapped_triples, 4, 2)
+    schema.check(TripleSet(factory.mapped_triples, 4, 2))
 
 
 @pytest.mark.parametrize(
@@ -107,13 +108,13 @@ def test_inverse_triples_change_no_schema(tmp_path: Path):
 
 def test_other_triples_are_refused():
     graph, lines = graph_named("nations"), graph_named("nations").lines
-    graph.schema.check(lines, 14, 55)
-    graph.schema.check(lines.flip(0), 14, 55)
+    graph.schema.check(TripleSet(lines, 14, 55))
+    graph.schema.check(TripleSet(lines.flip(0), 14, 55))
     for other in ((lines, 15, 55), (lines, 14, 54), (lines[1:], 14, 55)):
         with pytest.raises(
             ValueError, match=r"the schema belongs to other triples: it has 14 entities, 55 relations, digest"
         ):
-            graph.schema.check(*other)
+            graph.schema.check(TripleSet(*other))
 
 
 def test_the_same_names_with_other_ids_are_refused():
@@ -121,7 +122,7 @@ def test_the_same_names_with_other_ids_are_refused():
     swapped = graph.lines.clone()
     swapped[graph.lines == 0], swapped[graph.lines == 1] = 1, 0
     with pytest.raises(ValueError, match="the schema belongs to other triples"):
-        graph.schema.check(swapped, 14, 55)
+        graph.schema.check(TripleSet(swapped, 14, 55))
 
 
 @given(graph=random_graphs())
@@ -146,7 +147,7 @@ def test_tensors_come_back_as_they_went_in(graph: Graph):
     again = Schema.from_tensors(tensors, json.loads(json.dumps(rest)))
     assert again.classes == graph.schema.classes
     assert plain_schema(again) == plain_schema(graph.schema)
-    again.check(graph.triples.triples, graph.num_entities, graph.num_relations)
+    again.check(graph.triples)
 
 
 def pairs(matrix: Any) -> set[tuple[int, int]]:

@@ -13,10 +13,22 @@ from pykeen.datasets.base import EagerDataset
 from pykeen.triples import TriplesFactory
 from pykeen.typing import LongTensor
 
-from negsamp.datasets.folder import SPLITS, Folder, Triple, read_mapping, read_metadata, read_triples, stray_files
+from negsamp.datasets.folder import (
+    NEGATIVES,
+    SPLITS,
+    Folder,
+    Negative,
+    Triple,
+    read_mapping,
+    read_metadata,
+    read_negatives,
+    read_triples,
+    stray_files,
+)
 from negsamp.datasets.report import describe
 from negsamp.errors import InputError
 from negsamp.io import digest, load_tensors, read_json, save_tensors, write_json
+from negsamp.negatives import GivenNegatives
 from negsamp.schema import Schema
 from negsamp.triples import distinct
 
@@ -39,6 +51,8 @@ class SchemaDataset(EagerDataset):
     name: str
     #: None where nothing is known beside the triples
     schema: Schema | None
+    #: negatives that are given with the data set, if any
+    negatives: GivenNegatives | None
     #: the content of ``report.json``
     report: dict[str, Any]
 
@@ -51,6 +65,7 @@ class SchemaDataset(EagerDataset):
         relation_to_id: Mapping[str, int],
         schema: Schema | None,
         report: dict[str, Any],
+        negatives: GivenNegatives | None = None,
     ) -> None:
         """Make the three factories.
 
@@ -60,6 +75,7 @@ class SchemaDataset(EagerDataset):
         :param relation_to_id: the ids of all relations, in their order
         :param schema: the schema, if there is one
         :param report: what :func:`negsamp.datasets.report.describe` found, and where the data come from
+        :param negatives: negatives that are given with it, if any
         """
         factories = {
             split: TriplesFactory(splits[split], entity_to_id=entity_to_id, relation_to_id=relation_to_id)
@@ -69,6 +85,7 @@ class SchemaDataset(EagerDataset):
         self.name = name
         self.schema = schema
         self.report = report
+        self.negatives = negatives
 
     @classmethod
     def from_names(
@@ -78,6 +95,7 @@ class SchemaDataset(EagerDataset):
         *,
         mapping: tuple[Mapping[str, int], Mapping[str, int]] | None = None,
         metadata: Mapping[str, Mapping[str, Any]] | None = None,
+        negatives: Sequence[Negative] | None = None,
         source: str,
         licence: str | None = None,
         archive: str | None = None,
@@ -90,6 +108,7 @@ class SchemaDataset(EagerDataset):
         :param triples: ``training``, ``validation`` and ``testing``, repeats included
         :param mapping: the ids of entities and of relations; None: the sorted names of all splits are numbered
         :param metadata: what :func:`negsamp.datasets.folder.read_metadata` returns
+        :param negatives: what :func:`negsamp.datasets.folder.read_negatives` returns
         :param source: provenance, for the report
         :param licence: None: unknown
         :param archive: the hash of the archive that the triples were read from
@@ -114,6 +133,15 @@ class SchemaDataset(EagerDataset):
             )
             if not any(pairs.numel() for pairs in (schema.entity_classes, schema.domains, schema.ranges)):
                 schema = None  # a hierarchy alone types nothing
+        given = None
+        if negatives is not None:
+            given = GivenNegatives.from_names(
+                negatives,
+                entity_to_id=entity_to_id,
+                relation_to_id=relation_to_id,
+                mapped_triples=splits["training"],
+                place=f"{place}/{NEGATIVES}",
+            )
         report = {
             "dataset": name,
             "source": source,
@@ -123,6 +151,7 @@ class SchemaDataset(EagerDataset):
                 splits,
                 {split: len(rows) for split, rows in triples.items()},
                 schema,
+                given,
                 num_entities=len(entity_to_id),
                 num_relations=len(relation_to_id),
                 stray_files=stray_files,
@@ -135,6 +164,7 @@ class SchemaDataset(EagerDataset):
             relation_to_id=relation_to_id,
             schema=schema,
             report=report,
+            negatives=given,
         )
 
     @classmethod
@@ -156,6 +186,7 @@ class SchemaDataset(EagerDataset):
             read_triples(folder),
             mapping=read_mapping(folder),
             metadata=read_metadata(folder),
+            negatives=read_negatives(folder / NEGATIVES) if (folder / NEGATIVES).is_file() else None,
             source=source,
             licence=licence,
             archive=archive,
@@ -175,9 +206,13 @@ class SchemaDataset(EagerDataset):
         if self.schema is not None:
             schema_tensors, rest = self.schema.to_tensors()
             tensors.update({f"schema.{key}": tensor for key, tensor in schema_tensors.items()})
+        identity = None
+        if self.negatives is not None:
+            tensors["negatives"], identity = self.negatives.rows, dict(self.negatives.identity)
         write_json(folder / _LABELS, labels)
         write_json(folder / _REPORT, self.report)
-        save_tensors(folder / _TENSORS, tensors, {"name": self.name, "labels": digest(labels), "schema": rest})
+        metadata = {"name": self.name, "labels": digest(labels), "schema": rest, "negatives": identity}
+        save_tensors(folder / _TENSORS, tensors, metadata)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> SchemaDataset:
@@ -204,6 +239,7 @@ class SchemaDataset(EagerDataset):
             relation_to_id=_number(labels["relations"]),
             schema=schema,
             report=read_json(folder / _REPORT),
+            negatives=GivenNegatives(tensors["negatives"], rest["negatives"]) if rest["negatives"] else None,
         )
 
 

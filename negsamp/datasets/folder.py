@@ -20,13 +20,27 @@ if TYPE_CHECKING:
 
     from negsamp.datasets.dataset import SchemaDataset
 
-__all__ = ["SPLITS", "Triple", "read_mapping", "read_metadata", "read_triples", "stray_files", "write_folder"]
+__all__ = [
+    "NEGATIVES",
+    "SPLITS",
+    "Negative",
+    "Triple",
+    "read_mapping",
+    "read_metadata",
+    "read_negatives",
+    "read_triples",
+    "stray_files",
+    "write_folder",
+]
 
 #: a folder on disk, or one inside an archive: both are read by the same code
 Folder: TypeAlias = Path | zipfile.Path
 
 #: head, relation, tail
 Triple: TypeAlias = tuple[str, str, str]
+
+#: anchor, relation, candidate, side
+Negative: TypeAlias = tuple[str, str, str, str]
 
 #: the file of each split
 SPLITS = {"training": "train.txt", "validation": "valid.txt", "testing": "test.txt"}
@@ -35,7 +49,8 @@ _ENTITY_IDS, _RELATION_IDS = "mapping/entity_to_id.json", "mapping/relation_to_i
 _ENTITY_CLASSES = "metadata/entity_classes.json"
 _DOMAIN_RANGE = "metadata/relation_domain_range.json"
 _SUBCLASS_OF = "metadata/subclass_of.json"
-_FORMAT = {*SPLITS.values(), _ENTITY_IDS, _RELATION_IDS, _ENTITY_CLASSES, _DOMAIN_RANGE, _SUBCLASS_OF}
+NEGATIVES = "negatives.tsv"
+_FORMAT = {*SPLITS.values(), NEGATIVES, _ENTITY_IDS, _RELATION_IDS, _ENTITY_CLASSES, _DOMAIN_RANGE, _SUBCLASS_OF}
 
 
 def read_triples(folder: Folder) -> dict[str, list[Triple]]:
@@ -47,22 +62,42 @@ def read_triples(folder: Folder) -> dict[str, list[Triple]]:
 
     :raises InputError: if a file is missing or empty, or a line is not three names separated by tabs
     """
-    return {split: _read_lines(folder / file) for split, file in SPLITS.items()}
+    splits = {split: _read_rows(folder / file, ("head", "relation", "tail")) for split, file in SPLITS.items()}
+    return cast("dict[str, list[Triple]]", splits)
 
 
-def _read_lines(path: Folder) -> list[Triple]:
+def read_negatives(path: Folder) -> list[Negative]:
+    """Read the lines of a file of negatives as they stand.
+
+    :param path: the file
+
+    :returns: anchor, relation, candidate, side; element i is line i + 1 of the file
+
+    :raises InputError: if the file is missing or empty, or a line is not of this form
+    """
+    rows = _read_rows(path, ("entity that stays", "relation", "candidate", "side"))
+    for number, row in enumerate(rows, start=1):
+        if row[3] not in ("head", "tail"):
+            raise InputError(f"{path} line {number}: the side is {row[3]!r}; it must be head or tail")
+    return cast("list[Negative]", rows)
+
+
+def _read_rows(path: Folder, columns: Sequence[str]) -> list[tuple[str, ...]]:
     # names may hold any other separator that str.splitlines knows, so a line ends at \n or \r\n alone
     lines = _read_text(path).replace("\r\n", "\n").removesuffix("\n").split("\n")
     if lines == [""]:
-        raise InputError(f"{path}: no triples; each split needs at least one line")
+        raise InputError(f"{path}: empty; it needs at least one line")
     rows = [tuple(line.split("\t")) for line in lines]
     for number, row in enumerate(rows, start=1):
-        if len(row) != 3:
+        if len(row) != len(columns):
             count = f"{len(row)} column{'s' * (len(row) != 1)}"
-            raise InputError(f"{path} line {number}: {count}, expected 3 separated by tabs; correct the line")
+            raise InputError(
+                f"{path} line {number}: {count}, expected {len(columns)} separated by tabs; correct the line"
+            )
         if not all(row):
-            raise InputError(f"{path} line {number}: an empty name; give head, relation and tail, or remove the line")
-    return cast("list[Triple]", rows)
+            wanted = f"{', '.join(columns[:-1])} and {columns[-1]}"
+            raise InputError(f"{path} line {number}: an empty name; give {wanted}, or remove the line")
+    return rows
 
 
 def read_mapping(folder: Folder) -> tuple[dict[str, int], dict[str, int]] | None:
@@ -124,18 +159,26 @@ def _read_class_lists(path: Folder) -> dict[str, list[str]]:
 def _read_domains_and_ranges(path: Folder) -> dict[str, dict[str, Any]]:
     content = _read_object(path) if path.is_file() else {}
     for key, entry in content.items():
-        if not isinstance(entry, dict) or not entry.keys() <= {"domain", "range"}:
+        if not isinstance(entry, dict) or not entry.keys() <= {"domain", "range", "inferred"}:
             raise InputError(
                 f'{path}: {key!r} has {reprlib.repr(entry)}, expected {{"domain": class, "range": class}}, '
                 f'"{MISSING}" for one that is missing'
             )
-        for side, value in entry.items():
+        if not set(_as_names(entry.get("inferred", []))) <= {"domain", "range"}:
+            found = reprlib.repr(entry["inferred"])
+            raise InputError(f'{path}: {key!r} has {found} inferred, expected some of ["domain", "range"]')
+        for side in ("domain", "range"):
+            value = entry.get(side)
             if not (value is None or isinstance(value, str) or _are_names(value)):
                 raise InputError(
                     f"{path}: the {side} of {key!r} is {reprlib.repr(value)}, expected a class, a list of classes, or "
                     f'"{MISSING}"'
                 )
     return content
+
+
+def _as_names(value: Any) -> list[str]:
+    return value if _are_names(value) else [repr(value)]
 
 
 def _are_names(value: Any) -> bool:
@@ -204,14 +247,20 @@ def _write_files(dataset: SchemaDataset, folder: Path) -> None:
         (folder / file).write_text("".join(lines), encoding="utf-8", newline="\n")
     if dataset.schema is not None:
         _write_schema(dataset.schema, entities, relations, folder)
+    if dataset.negatives is not None:
+        rows = dataset.negatives.rows.T.tolist()
+        lines = [f"{entities[a]}\t{relations[r]}\t{entities[c]}\t{('head', 'tail')[side]}\n" for a, r, c, side in rows]
+        (folder / NEGATIVES).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 def _write_schema(schema: Schema, entities: list[str], relations: list[str], folder: Path) -> None:
     domains, ranges = (_class_lists(pairs, relations, schema.classes) for pairs in (schema.domains, schema.ranges))
-    domain_range = {
+    domain_range: dict[str, dict[str, Any]] = {
         relation: {"domain": _one_or_list(domains[relation]), "range": _one_or_list(ranges[relation])}
         for relation in relations
     }
+    for row in schema.inferred.tolist():
+        domain_range[relations[row // 2]].setdefault("inferred", []).append(("domain", "range")[row % 2])
     write_json(folder / _ENTITY_CLASSES, _class_lists(schema.entity_classes, entities, schema.classes))
     write_json(folder / _DOMAIN_RANGE, domain_range)
     write_json(folder / _SUBCLASS_OF, _class_lists(schema.superclasses, schema.classes, schema.classes))

@@ -8,6 +8,7 @@ import torch
 from pykeen.typing import BoolTensor, LongTensor
 from scipy import sparse
 
+from negsamp.negatives import GivenNegatives
 from negsamp.schema import Schema
 from negsamp.triples import find
 
@@ -21,6 +22,7 @@ def describe(
     splits: Mapping[str, LongTensor],
     lines: Mapping[str, int],
     schema: Schema | None,
+    negatives: GivenNegatives | None = None,
     *,
     num_entities: int,
     num_relations: int,
@@ -34,6 +36,7 @@ def describe(
         lexicographic order
     :param lines: how many lines each split was given as, repeats included
     :param schema: the schema, if there is one
+    :param negatives: the negatives that are given, if any
     :param num_entities: the number of entities that have an id
     :param num_relations: the number of relations that have an id
     :param stray_files: files that were found but are not part of the format
@@ -61,7 +64,14 @@ def describe(
     }
     entity_used = _mark(torch.cat(list(splits.values()))[:, [0, 2]], num_entities)
     near_inverses = count_near_inverses(training, num_entities, num_relations)
-    return {**content, "notes": list(_notes(content, near_inverses, int((~entity_used).sum()), stray_files))}
+    notes = [
+        *_notes(content, near_inverses, int((~entity_used).sum())),
+        *_schema_notes(schema),
+        *_negatives_notes(negatives, keys, num_entities, num_relations),
+    ]
+    if stray_files:
+        notes.append(f"ignored, not part of the format: {', '.join(stray_files)}")
+    return {**content, "notes": notes}
 
 
 def _keys(rows: LongTensor, num_entities: int, num_relations: int) -> LongTensor:
@@ -119,7 +129,7 @@ def count_near_inverses(triples: LongTensor, num_entities: int, num_relations: i
     return len(np.unique(first[near]))
 
 
-def _notes(content: Mapping[str, Any], near_inverses: int, idle: int, stray_files: Sequence[str]) -> Iterator[str]:
+def _notes(content: Mapping[str, Any], near_inverses: int, idle: int) -> Iterator[str]:
     for split, counts in content["splits"].items():
         if repeats := counts["lines"] - counts["distinct"]:
             yield f"{repeats} duplicate lines in {split}"
@@ -142,5 +152,25 @@ def _notes(content: Mapping[str, Any], near_inverses: int, idle: int, stray_file
         for side in ("domain", "range"):
             if missing := content["relations"] - content[f"{side}s"]:
                 yield f"{missing} of {content['relations']} relations have no {side}"
-    if stray_files:
-        yield f"ignored, not part of the format: {', '.join(stray_files)}"
+
+
+def _schema_notes(schema: Schema | None) -> Iterator[str]:
+    if schema is None:
+        return
+    has_members = torch.as_tensor(schema.members().sum(axis=1) > 0)
+    if idle := int((~has_members).sum()):
+        yield f"{idle} of {len(schema.classes)} classes have no entity"
+    for names in schema.cycles():
+        yield f"the class hierarchy has a cycle through {', '.join(names)}"
+    if len(schema.inferred):
+        ranges = int((schema.inferred % 2).sum())
+        yield f"{len(schema.inferred) - ranges} domains and {ranges} ranges are inferred"
+
+
+def _negatives_notes(
+    negatives: GivenNegatives | None, keys: Mapping[str, LongTensor], num_entities: int, num_relations: int
+) -> Iterator[str]:
+    if negatives is not None:
+        given = _keys(negatives.triples, num_entities, num_relations)
+        stand = [f"{int((find(known, given) >= 0).sum())} stand in {split}" for split, known in keys.items()]
+        yield f"{len(given)} negatives are given, of which {', '.join(stand)}"

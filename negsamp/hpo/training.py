@@ -2,7 +2,6 @@
 
 import platform
 import resource
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -13,10 +12,11 @@ from pykeen.pipeline import PipelineResult
 from pykeen.training.training_loop import NonFiniteLossError
 from pykeen.triples import CoreTriplesFactory
 
+from negsamp.callbacks import RefreshTrainingCallback
 from negsamp.datasets import SchemaDataset
 from negsamp.models import takes_regularizer, with_l2
 from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
-from negsamp.sampling import SAMPLERS
+from negsamp.sampling import SAMPLERS, SamplerHandle
 from negsamp.triples import triples_digest
 
 __all__ = ["Options", "Outcome", "Study", "Training"]
@@ -51,8 +51,11 @@ class Options:
     max_evaluation_triples: int | None = None
     #: None: the first GPU, if there is one
     device: str | None = None
-    #: options of the draw: ``filtered``, ``fallback``, ``corruption``; pools are found beforehand
+    #: options of the draw: ``filtered``, ``fallback``, ``corruption``, ``infer_schema``; pools are found beforehand, or
+    #: by the model in training with the options of that search
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    #: options of :class:`negsamp.RefreshTrainingCallback`, for pools that are found by the model in training
+    refresh: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,18 +69,18 @@ class Training:
     #: fixes the result on one kind of machine
     random_seed: int
     options: Options
-    #: the stored pools; None for PyKEEN's own samplers
+    #: the stored pools; None for samplers that have none beforehand
     pools: str | None
     #: what is ranked; test triples are looked at for ``"testing"`` alone
     split: Literal["validation", "testing"]
 
     def run(self) -> Outcome:
         """Train and rank. A training that diverges or runs out of memory is a result, recorded with its reason."""
-        usage: Counter[str] | None = Counter() if self.study.sampler in SAMPLERS else None
+        handle = SamplerHandle()
         metrics, reason = None, None
         cost: dict[str, Any] = {"training_s": None, "evaluation_s": None}
         try:
-            result = self._pipeline(usage)
+            result = self._pipeline(handle)
             metrics = metrics_of(result.metric_results)
             cost = {"training_s": result.train_seconds, "evaluation_s": result.evaluate_seconds}
         except NonFiniteLossError as error:
@@ -87,6 +90,7 @@ class Training:
                 raise
             reason = f"out of memory: {str(error).partition(chr(10))[0]}"
         peak_memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        usage = None if handle.sampler is None else handle.sampler.usage.total()
         return self.record(metrics, reason, usage), {**cost, "peak_memory_mb": peak_memory_mb, "versions": _versions()}
 
     def record(
@@ -110,7 +114,7 @@ class Training:
             "state": "failed" if metrics is None else "complete",
             "reason": reason,
             "metrics": metrics,
-            "slots": None if usage is None else {"pool": 0, "masked": 0, "rescued": 0, **usage},
+            "slots": usage,
         }
 
     @property
@@ -118,9 +122,10 @@ class Training:
         split: CoreTriplesFactory = getattr(self.dataset, self.split)
         return split
 
-    def _pipeline(self, usage: Counter[str] | None) -> PipelineResult:
+    def _pipeline(self, handle: SamplerHandle) -> PipelineResult:
         study, options = self.study, self.options
         ranked = sample_triples(self._split, options.max_evaluation_triples)
+        is_adaptive = study.sampler in SAMPLERS and SAMPLERS[study.sampler].needs == "training"
         return run_pipeline(
             training=self.dataset.training,
             # PyKEEN wants all three splits: what is ranked stands in, so that no test triple is given to a trial
@@ -135,9 +140,14 @@ class Training:
             training_loop="slcwa",
             # PyKEEN's size probing would draw negatives that no training sees
             training_loop_kwargs={"automatic_memory_optimization": False},
-            training_kwargs={"num_epochs": options.epochs, "batch_size": options.batch_size, "pin_memory": False},
+            training_kwargs={
+                "num_epochs": options.epochs,
+                "batch_size": options.batch_size,
+                "pin_memory": False,
+                "callbacks": RefreshTrainingCallback(**options.refresh) if is_adaptive else None,
+            },
             negative_sampler=study.sampler,
-            negative_sampler_kwargs=self._sampler_kwargs(usage),
+            negative_sampler_kwargs=self._sampler_kwargs(handle),
             evaluation_kwargs={
                 "batch_size": options.evaluation_batch_size,
                 # the triples of the split that are not ranked are positives all the same
@@ -149,11 +159,11 @@ class Training:
             random_seed=self.random_seed,
         )
 
-    def _sampler_kwargs(self, usage: Counter[str] | None) -> dict[str, Any]:
+    def _sampler_kwargs(self, handle: SamplerHandle) -> dict[str, Any]:
         kwargs: dict[str, Any] = {"num_negs_per_pos": self.study.negatives}
-        if usage is None:
+        if self.study.sampler not in SAMPLERS:
             return kwargs
-        return {**kwargs, **self.options.sampling, "pools": self.pools, "schema": self.dataset.schema, "usage": usage}
+        return {**kwargs, **self.options.sampling, "pools": self.pools, "schema": self.dataset.schema, "handle": handle}
 
 
 def _versions() -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Negative pools: which entities may stand in, for every query, as spans of one flat array."""
 
-from negsamp.pools.adversarial import adversarial_pools
+from negsamp.pools.adversarial import adversarial_pools, find_near_misses
 from negsamp.pools.corrupt import corrupt_pools
-from negsamp.pools.exclusions import Exclusions, KnownPositives
+from negsamp.pools.exclusions import Exclusions
+from negsamp.pools.given import given_pools
 from negsamp.pools.nearest_neighbor import nearest_neighbor_pools
 from negsamp.pools.relational import relational_pools
 from negsamp.pools.spans import LookUp, Pools
@@ -14,13 +15,14 @@ from negsamp.pools.typed_by_class import typed_by_class_ancestor_pools, typed_by
 
 __all__ = [
     "Exclusions",
-    "KnownPositives",
     "LookUp",
     "Pools",
     "Queries",
     "Stage",
     "adversarial_pools",
     "corrupt_pools",
+    "find_near_misses",
+    "given_pools",
     "load_stage",
     "nearest_neighbor_pools",
     "pool_sizes",

@@ -5,49 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from pykeen.typing import BoolTensor, LongTensor
+from pykeen.typing import LongTensor
 
-from negsamp.pools.spans import LookUp, Pools, bisect, take
-from negsamp.triples import TripleSet, find
+from negsamp.pools.spans import Pools, bisect, take
+from negsamp.triples import KnownPositives, TripleSet, find
 
-__all__ = ["Exclusions", "KnownPositives"]
+__all__ = ["Exclusions", "ranges"]
 
 #: how many candidate exclusions are looked at in one step; bounds the memory of building to a few hundred megabytes
 CHUNK = 1 << 22
-
-
-class KnownPositives:
-    """The entities that complete each pair to a training triple, one sorted list a pair (CSR)."""
-
-    #: shape: (num_pairs,), ascending
-    keys: LongTensor
-    #: shape: (num_pairs + 2,); the last list is empty: that of pairs with no known positive
-    offsets: LongTensor
-    #: shape: (num_known,)
-    entities: LongTensor
-
-    def __init__(self, triples: TripleSet, which: BoolTensor | None = None) -> None:
-        """Collect the lists.
-
-        :param triples: the graph
-        :param which: shape: (2 * num_triples,), which of :meth:`negsamp.triples.TripleSet.completions` to keep;
-            None: all
-        """
-        anchors, relations, sides, entities = triples.completions()
-        keys = triples.pair_keys(anchors, relations, sides)
-        if which is not None:
-            keys, entities = keys[which], entities[which]
-        # stable sort by entity, then by pair: lists come out sorted
-        order = torch.argsort(entities, stable=True)
-        order = order[torch.argsort(keys[order], stable=True)]
-        self.keys, counts = torch.unique_consecutive(keys[order], return_counts=True)
-        self.offsets = torch.cat([counts.new_zeros(1), counts.cumsum(dim=0), counts.sum().reshape(1)])
-        self.entities = entities[order]
-
-    def rows(self, keys: LongTensor) -> LongTensor:
-        """Find the list of each pair key."""
-        rows = find(self.keys, keys)
-        return torch.where(rows < 0, len(self.keys), rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +31,23 @@ class Exclusions:
     ranks: LongTensor
 
     @classmethod
-    def build(cls, pools: Pools, triples: TripleSet, known: KnownPositives) -> Exclusions:
-        """Find the exclusions of every query that the training triples hold."""
+    def build(cls, pools: Pools, triples: TripleSet, *, filtered: bool = True) -> Exclusions:
+        """Find the exclusions of every query that the training triples hold.
+
+        :param pools: the pools
+        :param triples: the graph
+        :param filtered: whether all known positives are excluded; otherwise only what the pools hold that is no member
+
+        :raises ValueError: if pairs and spans cannot be numbered in 63 bits
+        """
+        if pools.is_by_replaced and 2 * triples.num_entities * triples.num_relations * pools.num_spans >= 2**63:
+            raise ValueError(f"{pools.num_spans} pools of this graph do not fit into 64-bit keys")
+        known = pools.excluded_positives(triples, filtered=filtered)
         anchors, relations, sides, replaced = triples.completions()
         pair_keys = triples.pair_keys(anchors, relations, sides)
         spans = pools.spans(anchors, relations, sides, replaced, pair_keys)
         keys = torch.unique(_list_keys(pools, pair_keys, spans))
-        if pools.look_up == LookUp.REPLACED:
+        if pools.is_by_replaced:
             pair_keys, spans = keys // pools.num_spans, keys % pools.num_spans
         else:
             pair_keys, spans = keys, pools.spans(*triples.unpair(keys), keys, keys)
@@ -92,7 +68,7 @@ class Exclusions:
         rows = torch.where(missing, len(self.keys), rows)
         starts = self.offsets[rows]
         counts, ranks = self.offsets[rows + 1] - starts, self.ranks
-        if self.pools.look_up == LookUp.REPLACED and missing.any():
+        if self.pools.is_by_replaced and missing.any():
             # a triple outside the training set can pair a span with known positives that no training triple pairs
             extra, extra_ranks = _intersect(self.pools, spans[missing], self.known, pair_keys[missing])
             counts[missing] = extra
@@ -102,8 +78,7 @@ class Exclusions:
 
 
 def _list_keys(pools: Pools, pair_keys: LongTensor, spans: LongTensor) -> LongTensor:
-    # only pools looked up by the replaced entity give one pair several spans
-    return pair_keys * pools.num_spans + spans if pools.look_up == LookUp.REPLACED else pair_keys
+    return pair_keys * pools.num_spans + spans if pools.is_by_replaced else pair_keys
 
 
 def _intersect(
@@ -124,7 +99,7 @@ def _intersect(
         for walked, indices in ((True, part[walk_known[part]]), (False, part[~walk_known[part]])):
             lengths = cost[indices]
             query = indices.repeat_interleave(lengths)
-            step = _ranges(lengths)
+            step = ranges(lengths)
             if walked:
                 position = pools.positions(spans[query], known.entities[known.offsets[rows[query]] + step])
                 common = position >= 0
@@ -143,7 +118,7 @@ def _intersect(
     if not counts:
         return spans, spans
     count = torch.cat(counts)
-    return count, torch.cat(positions) - _ranges(count)
+    return count, torch.cat(positions) - ranges(count)
 
 
 def _chunk_sizes(cost: LongTensor) -> list[int]:
@@ -152,7 +127,7 @@ def _chunk_sizes(cost: LongTensor) -> list[int]:
     return list(torch.unique_consecutive(parts, return_counts=True)[1].tolist())
 
 
-def _ranges(lengths: LongTensor) -> LongTensor:
+def ranges(lengths: LongTensor) -> LongTensor:
     """Return 0 … length − 1 for each length, end to end."""
     starts = lengths.cumsum(dim=0) - lengths
     return torch.arange(int(lengths.sum())) - starts.repeat_interleave(lengths)

@@ -6,7 +6,7 @@ from pykeen.typing import BoolTensor
 from negsamp.pools.spans import LookUp, Pools
 from negsamp.triples import TripleSet
 
-__all__ = ["linked_by_one_relation", "relational_pools"]
+__all__ = ["relational_pools"]
 
 
 def relational_pools(triples: TripleSet) -> Pools:
@@ -16,14 +16,18 @@ def relational_pools(triples: TripleSet) -> Pools:
     relation links to it, so that one list an entity serves all relations.
     """
     anchors, _, sides, entities = triples.completions()
-    return Pools.from_rows(LookUp.ANCHOR, triples, 2 * anchors + sides, entities, 2 * triples.num_entities)
+    return Pools.from_rows(
+        LookUp.ANCHOR,
+        triples,
+        2 * anchors + sides,
+        entities,
+        2 * triples.num_entities,
+        outsiders=_linked_by_one_relation(triples),
+    )
 
 
-def linked_by_one_relation(triples: TripleSet) -> BoolTensor:
-    """Tell which completions have the only relation between their two entities: such neighbours are in no pool.
-
-    :returns: shape: (2 * num_triples,)
-    """
+def _linked_by_one_relation(triples: TripleSet) -> BoolTensor:
+    """Tell which completions have the only relation between their two entities; shape: (2 * num_triples,)."""
     heads, _, tails = triples.triples.unbind(dim=-1)
     _, inverse, counts = torch.unique(heads * triples.num_entities + tails, return_inverse=True, return_counts=True)
     alone: BoolTensor = counts[inverse] == 1

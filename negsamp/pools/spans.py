@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import torch
-from pykeen.typing import LongTensor
+from pykeen.typing import BoolTensor, LongTensor
 from scipy import sparse
 
-from negsamp.triples import TripleSet, find
+from negsamp.triples import KnownPositives, TripleSet, find
 
 __all__ = ["LookUp", "Pools"]
+
+
+def _empty() -> LongTensor:
+    return torch.empty(0, dtype=torch.long)
 
 
 class LookUp(StrEnum):
@@ -27,6 +31,8 @@ class LookUp(StrEnum):
     REPLACED = "replaced"
     #: anchor, relation and side together
     PAIR = "pair"
+    #: these and the replaced entity
+    COMPLETION = "completion"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +49,15 @@ class Pools:
     members: LongTensor | None
     #: shape: (num_spans + 1,), where each span starts, and where the last one ends
     offsets: LongTensor
-    #: for :attr:`LookUp.REPLACED`, shape: (num_entities,): the span of each entity; for :attr:`LookUp.PAIR`: the
-    #: ascending pair keys, one a span; empty where the span's number is computed
-    index: LongTensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+    #: the span of each entity (:attr:`LookUp.REPLACED`, shape: (num_entities,)) or key (:attr:`LookUp.PAIR`,
+    #: :attr:`LookUp.COMPLETION`, shape: (num_keys,)); empty where the span's number is computed
+    index: LongTensor = field(default_factory=_empty)
+    #: shape: (num_keys,), ascending: the keys of :attr:`index`, see :meth:`negsamp.triples.TripleSet.pair_keys` and
+    #: :meth:`~negsamp.triples.TripleSet.completion_keys`; a query with another key has no pool
+    keys: LongTensor = field(default_factory=_empty)
+    #: shape: (2 * num_triples,): which of :meth:`negsamp.triples.TripleSet.completions` are no members of their query's
+    #: pool although its span holds them; None: the spans are the pools
+    outsiders: BoolTensor | None = None
 
     @classmethod
     def everything(cls, triples: TripleSet) -> Pools:
@@ -61,7 +73,7 @@ class Pools:
         rows: LongTensor,
         entities: LongTensor,
         num_rows: int,
-        **kwargs: LongTensor,
+        **kwargs: torch.Tensor,
     ) -> Pools:
         """Collect the pools from single memberships, in any order and with repeats.
 
@@ -70,7 +82,7 @@ class Pools:
         :param rows: shape: (num_memberships,), the pool
         :param entities: shape: (num_memberships,), its member
         :param num_rows: the number of pools
-        :param kwargs: :attr:`index`, if any
+        :param kwargs: :attr:`index`, :attr:`keys` and :attr:`outsiders`, where the pools have them
         """
         keys = torch.unique(rows * triples.num_entities + entities)
         counts = torch.bincount(keys // triples.num_entities, minlength=num_rows + 1)
@@ -79,7 +91,9 @@ class Pools:
         return cls(look_up, triples.num_entities, triples.num_relations, members, offsets, **kwargs)
 
     @classmethod
-    def from_sparse(cls, look_up: LookUp, triples: TripleSet, matrix: sparse.csr_array, **kwargs: LongTensor) -> Pools:
+    def from_sparse(
+        cls, look_up: LookUp, triples: TripleSet, matrix: sparse.csr_array, **kwargs: torch.Tensor
+    ) -> Pools:
         """Collect the pools from a boolean matrix, shape: (num_rows, num_entities); ``kwargs`` as above."""
         matrix.sort_indices()
         offsets = torch.as_tensor(matrix.indptr, dtype=torch.long)
@@ -96,6 +110,18 @@ class Pools:
     def lengths(self) -> LongTensor:
         """How many entities each span holds; shape: (num_spans,)."""
         return self.offsets.diff()
+
+    @property
+    def is_by_replaced(self) -> bool:
+        """Whether a query's pool depends on the entity that is replaced, so that one pair may have several spans."""
+        return self.look_up in (LookUp.REPLACED, LookUp.COMPLETION)
+
+    def excluded_positives(self, triples: TripleSet, *, filtered: bool) -> KnownPositives:
+        """Return the known positives that must not be drawn: all of them, or only those that are no members."""
+        if filtered:
+            return triples.known_positives
+        nothing = torch.zeros(2 * len(triples.triples), dtype=torch.bool)
+        return KnownPositives(triples, nothing if self.outsiders is None else self.outsiders)
 
     def spans(
         self, anchors: LongTensor, relations: LongTensor, sides: LongTensor, replaced: LongTensor, keys: LongTensor
@@ -120,8 +146,13 @@ class Pools:
             case LookUp.REPLACED:
                 return self.index[replaced]
             case LookUp.PAIR:
-                position = find(self.index, keys)
-                return torch.where(position < 0, self.num_spans - 1, position)
+                return self._spans_of(keys)
+            case LookUp.COMPLETION:
+                return self._spans_of(keys * self.num_entities + replaced)
+
+    def _spans_of(self, keys: LongTensor) -> LongTensor:
+        position = find(self.keys, keys)
+        return torch.where(position < 0, self.num_spans - 1, take(self.index, position))
 
     def positions(self, spans: LongTensor, entities: LongTensor) -> LongTensor:
         """Find where an entity lies inside a span.

@@ -5,7 +5,6 @@ from typing import Any
 import torch
 from pykeen.typing import BoolTensor, LongTensor
 
-from negsamp.pools.spans import LookUp
 from negsamp.pools.stage import Queries, Stage
 from negsamp.triples import HEAD, TAIL, TripleSet
 
@@ -25,7 +24,7 @@ def pool_sizes(stage: Stage, triples: TripleSet) -> tuple[LongTensor, LongTensor
 
     :returns: sizes and sides, shape: (num_queries,)
     """
-    if stage.pools.look_up == LookUp.REPLACED:
+    if stage.pools.is_by_replaced:
         queries = Queries.of(triples, *triples.completions())
     else:
         keys = torch.unique(Queries.of(triples, *triples.completions()).keys)

@@ -4,14 +4,14 @@ import os
 
 from negsamp.errors import InputError
 from negsamp.io import load_tensors, save_tensors
-from negsamp.pools.exclusions import Exclusions, KnownPositives
+from negsamp.pools.exclusions import Exclusions
 from negsamp.pools.spans import LookUp, Pools
 from negsamp.pools.stage import Stage
-from negsamp.triples import TripleSet, triples_digest
+from negsamp.triples import TripleSet
 
 __all__ = ["load_stage", "save_stage"]
 
-_POOLS = ("members", "offsets", "index")
+_POOLS = ("members", "offsets", "index", "keys", "outsiders")
 _EXCLUSIONS = ("keys", "offsets", "ranks")
 
 
@@ -21,32 +21,29 @@ def save_stage(path: str | os.PathLike[str], stage: Stage, triples: TripleSet, *
     :param path: the file to write
     :param stage: what to store
     :param triples: the graph that it was built from
-    :param filtered: whether the known positives are excluded
+    :param filtered: whether all known positives are excluded
     """
     pools, exclusions = stage.pools, stage.exclusions
     tensors = {f"pools.{name}": getattr(pools, name) for name in _POOLS if getattr(pools, name) is not None}
     tensors |= {f"exclusions.{name}": getattr(exclusions, name) for name in _EXCLUSIONS}
-    save_tensors(path, tensors, {"look_up": pools.look_up, "filtered": filtered, **_graph(triples)})
+    save_tensors(path, tensors, {"look_up": pools.look_up, "filtered": filtered, **triples.identity})
 
 
-def load_stage(
-    path: str | os.PathLike[str], triples: TripleSet, known: KnownPositives, *, name: str, filtered: bool
-) -> Stage:
+def load_stage(path: str | os.PathLike[str], triples: TripleSet, *, name: str, filtered: bool) -> Stage:
     """Read what :func:`save_stage` wrote.
 
     :param path: the stored file
     :param triples: the graph that is sampled from
-    :param known: the known positives that are to be excluded
     :param name: the stage's name
-    :param filtered: whether the known positives are to be excluded; pools stored the other way are kept, and their
+    :param filtered: whether all known positives are to be excluded; pools stored the other way are kept, and their
         exclusions found anew
 
     :raises InputError: if the file is damaged, or was built from other triples
     """
     tensors, metadata = load_tensors(path)
-    graph = {key: metadata.get(key) for key in _graph(triples)}
-    if graph != _graph(triples):
-        raise InputError(f"{path}: built from other triples ({graph}, not {_graph(triples)}); rebuild the pools")
+    graph = {key: metadata.get(key) for key in triples.identity}
+    if graph != triples.identity:
+        raise InputError(f"{path}: built from other triples ({graph}, not {triples.identity}); rebuild the pools")
     try:
         pools = Pools(
             LookUp(metadata["look_up"]),
@@ -55,17 +52,12 @@ def load_stage(
             members=tensors.get("pools.members"),
             offsets=tensors["pools.offsets"],
             index=tensors["pools.index"],
+            keys=tensors["pools.keys"],
+            outsiders=tensors.get("pools.outsiders"),
         )
         if metadata["filtered"] != filtered:
-            return Stage(name, Exclusions.build(pools, triples, known))
-        return Stage(name, Exclusions(pools, known, **{key: tensors[f"exclusions.{key}"] for key in _EXCLUSIONS}))
+            return Stage(name, Exclusions.build(pools, triples, filtered=filtered))
+        exclusions = {key: tensors[f"exclusions.{key}"] for key in _EXCLUSIONS}
+        return Stage(name, Exclusions(pools, pools.excluded_positives(triples, filtered=filtered), **exclusions))
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: {error} is missing or unknown; rebuild the pools") from error
-
-
-def _graph(triples: TripleSet) -> dict[str, int | str]:
-    return {
-        "num_entities": triples.num_entities,
-        "num_relations": triples.num_relations,
-        "triples_digest": triples_digest(triples.triples),
-    }

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from negsamp.pools.spans import LookUp, Pools
 from negsamp.pools.typed import boolean_product, widened
-from negsamp.schema import Schema
+from negsamp.schema import Schema, narrower_classes
 from negsamp.triples import TripleSet
 
 __all__ = ["ClassSelection", "typed_by_class_ancestor_pools", "typed_by_class_pools"]
@@ -68,15 +68,7 @@ def _class_sets(schema: Schema, classes: ClassSelection) -> tuple[sparse.csr_arr
 
 def _drop_wider(membership: sparse.csr_array) -> sparse.csr_array:
     counts = membership.astype(np.int32)
-    common = (counts.T @ counts).tocoo()
-    sizes = common.tocsr().diagonal()
-    row, column = common.coords
-    # (c, c') where the members of c' are strictly fewer than those of c, and all among them
-    narrower = (common.data == sizes[column]) & (sizes[column] < sizes[row])
-    wider_of = sparse.csr_array(
-        (np.ones(narrower.sum(), dtype=np.int32), (column[narrower], row[narrower])), shape=common.shape
-    )
-    dropped = boolean_product(membership, wider_of)
+    dropped = boolean_product(membership, narrower_classes(membership.T.tocsr()))
     kept = counts - counts.multiply(dropped.astype(np.int32))
     kept = sparse.csr_array(kept)
     kept.eliminate_zeros()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -14,18 +14,27 @@ import torch
 from class_resolver import HintOrType
 from pykeen.sampling import NegativeSampler
 from pykeen.sampling.filtering import Filterer
+from pykeen.triples.instances import BatchedSLCWAInstances
 from pykeen.typing import COLUMN_HEAD, COLUMN_TAIL, BoolTensor, FloatTensor, LongTensor, MappedTriples
+from torch.utils.data import get_worker_info
 
-from negsamp.pools import Exclusions, KnownPositives, Pools, Queries, Stage, corrupt_pools, typed_pools
-from negsamp.pools import load_stage as load_stored
+from negsamp.errors import InputError
+from negsamp.pools import Exclusions, Pools, Queries, Stage, load_stage
+from negsamp.sampling.fallback import MASKED, Fallback, fallback_names, fill, named_pools, ranks_below
+from negsamp.sampling.handle import SamplerHandle
 from negsamp.sampling.sides import Corruption, Slots, assign_slots, head_probabilities
-from negsamp.schema import Schema
+from negsamp.sampling.usage import Usage
+from negsamp.schema import Schema, resolve_schema
 from negsamp.triples import HEAD, TAIL, TripleSet
 
 __all__ = ["PoolNegativeSampler"]
 
-#: the stage of a slot that none has filled
-MASKED = -1
+logger = logging.getLogger(__name__)
+
+
+#: nothing; a schema's classes, or its domains and ranges; a trained auxiliary model; negatives that the user gives; or
+#: the model in training, before which there are no pools
+Need = Literal["nothing", "classes", "domains_and_ranges", "auxiliary", "negatives", "training"]
 
 
 class PoolNegativeSampler(NegativeSampler, ABC):
@@ -41,15 +50,18 @@ class PoolNegativeSampler(NegativeSampler, ABC):
     there is none.
 
     .. note ::
-        A training loop keeps the class and the keyword arguments of a sampler, and makes its own instance. Whatever is
-        to be seen from outside, such as ``usage``, is handed in.
+        A training loop keeps the class and the keyword arguments of a sampler, and makes its own instance, which a
+        :class:`negsamp.SamplerHandle` shows.
     """
 
-    #: the stages that ``fallback="semantic"`` means, by name; see :meth:`stages_named`
+    #: the pools that ``fallback="semantic"`` means, by name; see :meth:`stages_named`
     semantic_fallback: ClassVar[tuple[str, ...]] = ("typed", "corrupt", "everything")
 
     #: what the pool is built from beside the triples
-    needs: ClassVar[Literal["nothing", "classes", "domains_and_ranges", "auxiliary"]] = "nothing"
+    needs: ClassVar[Need] = "nothing"
+
+    #: slots by the stage that filled them, in the current epoch
+    usage: Usage
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Show the options of all ancestors in the signature.
@@ -71,12 +83,13 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         filtered: bool = True,
         filterer: HintOrType[Filterer] = None,
         filterer_kwargs: Mapping[str, Any] | None = None,
-        fallback: str | None = None,
+        fallback: Fallback = None,
         corruption: Corruption = "balanced",
         pools: Pools | str | os.PathLike[str] | None = None,
-        schema: Schema | None = None,
+        schema: Schema | str | os.PathLike[str] | None = None,
+        infer_schema: float | None = None,
         sub_batch_size: int | None = None,
-        usage: Counter[str] | None = None,
+        handle: SamplerHandle | None = None,
     ) -> None:
         """Find or build the pools, and their exclusions.
 
@@ -87,17 +100,22 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         :param filtered: whether all known positives are excluded. If not, only the replaced entity itself is.
         :param filterer: one of PyKEEN's filterers, to mask known positives after the draw; not with ``filtered``
         :param filterer_kwargs: its options
-        :param fallback: what a pool that is too small falls back to: None, ``"random"`` (all entities) or
-            ``"semantic"`` (wider and wider sets of plausible entities, then all entities)
+        :param fallback: what a pool that is too small falls back to: None, ``"random"`` (all entities), ``"semantic"``
+            (wider and wider sets of plausible entities, then all entities), or pools by name in the order of their
+            turns, see :func:`negsamp.sampling.fallback.named_pools`
         :param corruption: ``"balanced"``: half of each positive's negatives on each side, an odd one by a fair coin;
             ``"bernoulli"``: the side of each negative drawn by the relation's cardinality [wang2014]_; ``"head"`` or
             ``"tail"``: this side only
         :param pools: pools built before, or the file they are stored in; None: built here
-        :param schema: what is known of the entities' classes and the relations' domains and ranges
+        :param schema: what is known of the entities' classes and the relations' domains and ranges, or the data-set
+            folder that it is written in
+        :param infer_schema: the share of a relation's heads (tails) that a class must cover to be taken for a domain
+            (range) that the schema lacks, see :meth:`negsamp.Schema.infer_domains_and_ranges`; None: none is inferred
         :param sub_batch_size: the training loop's sub-batch size, if it has one: each sub-batch then gets at least one
             valid negative, as each batch does
-        :param usage: where the slots are counted by stage; None: in a counter of the sampler's own
+        :param handle: shows this sampler to whoever holds it
 
+        :raises InputError: if a file cannot be used, or belongs to other triples
         :raises ValueError: if an option has no such value, or the schema or the pools belong to other triples
         """
         for name, value in (("num_negs_per_pos", num_negs_per_pos), ("sub_batch_size", sub_batch_size)):
@@ -118,61 +136,55 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         self.filtered = filtered
         self.corruption = corruption
         self.sub_batch_size = sub_batch_size
-        self.usage = Counter() if usage is None else usage
         self.triples = TripleSet(mapped_triples, self.num_entities, self.num_relations)
-        self.schema = schema
-        if schema is not None:
-            schema.check(self.triples.triples, self.triples.num_entities, self.triples.num_relations)
+        self.schema = resolve_schema(schema, self.triples)
+        if infer_schema is not None:
+            if self.schema is None:
+                raise InputError("infer_schema needs a schema with classes: give schema=...")
+            self.schema = self.schema.infer_domains_and_ranges(self.triples, infer_schema)
         self.head_probabilities = head_probabilities(self.triples, corruption)
-        self.known = KnownPositives(self.triples, None if filtered else self.always_excluded())
-        # what a pool excludes by its own definition may come out of another stage
-        self.known_elsewhere = self.known if filtered else KnownPositives(self.triples, self._nothing())
-        self.stages = [self._first_stage(pools), *self._fallback_stages(fallback)]
+        names = fallback_names(fallback, self.semantic_fallback, self.schema)
+        self.stages = [self._first_stage(pools), *self._fallback_stages(names)]
+        self.usage = Usage(["masked", *(stage.name for stage in self.stages), "rescued"])
+        # workers share it, so that all of them together warn once
+        self._has_warned = torch.zeros(1, dtype=torch.bool).share_memory_()
+        if handle is not None:
+            handle.sampler = self
 
     @abstractmethod
     def build_pools(self) -> Pools:
         """Describe the pool of every query of ``self.triples``, before exclusions."""
 
-    def always_excluded(self) -> BoolTensor:
-        """Tell which known positives a pool excludes by its own definition, filtered or not; shape: (2 * num_triples,).
-
-        The order is that of :meth:`negsamp.triples.TripleSet.completions`. Here: none.
-        """
-        return self._nothing()
-
-    def _nothing(self) -> BoolTensor:
-        return torch.zeros(2 * len(self.triples.triples), dtype=torch.bool)
-
     def stages_named(self, name: str) -> Iterator[tuple[str, Pools]]:
         """Give the pools that a name in a fallback stands for, each with the name by which its slots are counted.
 
+        :raises InputError: if the pool needs a schema and there is none
         :raises ValueError: if there is no such name
         """
-        match name:
-            case "everything":
-                yield name, Pools.everything(self.triples)
-            case "corrupt":
-                yield name, corrupt_pools(self.triples)
-            case "typed":
-                if self.schema is not None:
-                    yield name, typed_pools(self.triples, self.schema)
-            case _:
-                raise ValueError(f"no pool is called {name!r}")
+        return named_pools(name, self.triples, self.schema)
 
     @property
     def pools(self) -> Pools:
         """The sampler's own pools, before exclusions."""
         return self.stages[0].pools
 
+    @property
+    def inferred(self) -> dict[str, int] | None:
+        """How many domains and ranges that the sampler's own pools rest on are inferred; None: it asks for none."""
+        if self.needs != "domains_and_ranges" or self.schema is None or not len(self.schema.inferred):
+            return None
+        ranges = int((self.schema.inferred % 2).sum())
+        return {"domains": len(self.schema.inferred) - ranges, "ranges": ranges}
+
     def filtered_stage(self) -> Stage:
         """Return the sampler's own pools less all known positives, whether or not it is filtered: what is counted."""
         if self.filtered:
             return self.stages[0]
-        return Stage("pool", Exclusions.build(self.pools, self.triples, KnownPositives(self.triples)))
+        return Stage("pool", Exclusions.build(self.pools, self.triples))
 
     def _first_stage(self, pools: Pools | str | os.PathLike[str] | None) -> Stage:
         if isinstance(pools, str | os.PathLike):
-            return load_stored(pools, self.triples, self.known, name="pool", filtered=self.filtered)
+            return load_stage(pools, self.triples, name="pool", filtered=self.filtered)
         pools = self.build_pools() if pools is None else pools
         found = (pools.num_entities, pools.num_relations)
         if found != (self.triples.num_entities, self.triples.num_relations):
@@ -182,20 +194,15 @@ class PoolNegativeSampler(NegativeSampler, ABC):
             )
         return self._stage("pool", pools)
 
-    def _fallback_stages(self, fallback: str | None) -> list[Stage]:
-        names = {None: (), "random": ("everything",), "semantic": self.semantic_fallback}.get(fallback)
-        if names is None:
-            raise ValueError(f"fallback is {fallback!r}; it must be None, 'random' or 'semantic'")
+    def _fallback_stages(self, names: Iterable[str]) -> list[Stage]:
         return [self._stage(label, pools) for name in names for label, pools in self.stages_named(name)]
 
     def _stage(self, name: str, pools: Pools) -> Stage:
-        known = self.known if name == "pool" else self.known_elsewhere
-        return Stage(name, Exclusions.build(pools, self.triples, known))
+        return Stage(name, Exclusions.build(pools, self.triples, filtered=self.filtered))
 
     @cached_property
     def _everything(self) -> Stage:
-        known = self.known if self.filtered else KnownPositives(self.triples)
-        return Stage("everything", Exclusions.build(Pools.everything(self.triples), self.triples, known))
+        return Stage("everything", Exclusions.build(Pools.everything(self.triples), self.triples))
 
     def sample(self, positive_batch: LongTensor) -> tuple[LongTensor, BoolTensor | None]:
         """Draw negatives.
@@ -205,7 +212,9 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         :returns: the negatives, shape: (batch_size, num_negs_per_pos, 3); and which of them are valid, shape:
             (batch_size, num_negs_per_pos), or None if all are
         """
-        negatives, valid = self._draw(positive_batch, self.filterer)
+        self._warn_of_workers()
+        negatives, valid = self._draw(positive_batch.cpu(), self.filterer)
+        negatives, valid = negatives.to(positive_batch.device), valid.to(positive_batch.device)
         return negatives, None if valid.all() else valid
 
     def corrupt_batch(self, positive_batch: LongTensor) -> LongTensor:
@@ -215,8 +224,22 @@ class PoolNegativeSampler(NegativeSampler, ABC):
 
         :returns: shape: (*batch_dims, num_negs_per_pos, 3)
         """
-        negatives, _ = self._draw(positive_batch.reshape(-1, 3), None)
-        return negatives.view(*positive_batch.shape[:-1], self.num_negs_per_pos, 3)
+        negatives, _ = self._draw(positive_batch.reshape(-1, 3).cpu(), None)
+        return negatives.view(*positive_batch.shape[:-1], self.num_negs_per_pos, 3).to(positive_batch.device)
+
+    def _warn_of_workers(self) -> None:
+        """Say once where PyKEEN's default training loop leaves out triples."""
+        worker = get_worker_info()
+        if worker is None or worker.id or worker.num_workers < 2 or self._has_warned:
+            return
+        if isinstance(worker.dataset, BatchedSLCWAInstances):
+            self._has_warned.fill_(True)
+            logger.warning(
+                "PyKEEN's training loop with %d workers trains on the first 1/%d of the triples only, since the "
+                "indices of each worker start at 0: use num_workers=0",
+                worker.num_workers,
+                worker.num_workers,
+            )
 
     def _draw(self, positives: LongTensor, filterer: Filterer | None) -> tuple[LongTensor, BoolTensor]:
         heads, relations, tails, turned = self.triples.orient(positives)
@@ -232,7 +255,7 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         slots = assign_slots(self.corruption, self.num_negs_per_pos, turned, self.head_probabilities[relations])
         uniform = torch.rand(slots.query.shape, dtype=torch.double)
         entities = queries.replaced[slots.query]
-        stages = self._fill(entities, slots, queries, uniform, own_is_known=self.filtered and all_known)
+        stages = fill(entities, self.stages, slots, queries, uniform, own_is_known=self.filtered and all_known)
         # whoever ignores the mask gets a negative all the same, if there is any
         self._draw_from_everything(entities, stages == MASKED, slots, queries, uniform, own_is_known=all_known)
         sides = (slots.query % 2) ^ turned.unsqueeze(dim=-1).long()
@@ -243,34 +266,8 @@ class PoolNegativeSampler(NegativeSampler, ABC):
             stages[~filterer(negatives)] = MASKED
         if self._rescue(entities, stages, slots, queries, uniform, own_is_known=all_known):
             negatives.scatter_(-1, columns, entities.unsqueeze(dim=-1))
-        names = ["masked", *(stage.name for stage in self.stages), "rescued"]
-        counts = torch.bincount(stages.flatten() + 1, minlength=len(names)).tolist()
-        self.usage.update(dict(zip(names, counts, strict=True)))
+        self.usage.add(torch.bincount(stages.flatten() + 1, minlength=len(self.usage)))
         return negatives, stages != MASKED
-
-    def _fill(
-        self, entities: LongTensor, slots: Slots, queries: Queries, uniform: FloatTensor, own_is_known: bool
-    ) -> LongTensor:
-        """Fill the slots stage by stage, and tell which stage filled each, or that none did."""
-        needs = slots.needs
-        answers = [self.stages[0].ask(queries, own_is_known=own_is_known)]
-        if bool((answers[0].free < needs).any()):
-            answers += [stage.ask(queries, own_is_known=own_is_known) for stage in self.stages[1:]]
-        filled_by = torch.full_like(entities, MASKED)
-        given = torch.zeros_like(needs)
-        for i, (stage, answer) in enumerate(zip(self.stages, answers, strict=False)):
-            left = needs - given
-            is_last = ~torch.stack([later.free > 0 for later in answers[i + 1 :]] or [left < 0]).any(dim=0)
-            repeats = (answer.free >= left) | is_last
-            share = torch.where(answer.free == 0, 0, torch.where(repeats, left, answer.free))
-            chosen = (slots.index >= given[slots.query]) & (slots.index < (given + share)[slots.query])
-            query = slots.query[chosen]
-            free = answer.free[query]
-            ranks = torch.where(repeats[query], _ranks(uniform[chosen], free), slots.index[chosen] - given[query])
-            entities[chosen] = stage.draw(answer, query, ranks)
-            filled_by[chosen] = i
-            given = given + share
-        return filled_by
 
     def _rescue(
         self,
@@ -313,11 +310,5 @@ class PoolNegativeSampler(NegativeSampler, ABC):
             answers = self._everything.ask(queries, own_is_known=own_is_known)
             drawn &= answers.free[slots.query] > 0
             query = slots.query[drawn]
-            entities[drawn] = self._everything.draw(answers, query, _ranks(uniform[drawn], answers.free[query]))
+            entities[drawn] = self._everything.draw(answers, query, ranks_below(answers.free[query], uniform[drawn]))
         return drawn
-
-
-def _ranks(uniform: FloatTensor, counts: LongTensor) -> LongTensor:
-    """Turn uniform numbers in [0, 1) into ranks in [0, count)."""
-    # the product can round up to the count itself
-    return torch.minimum((uniform * counts).long(), counts - 1)

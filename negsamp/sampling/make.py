@@ -8,18 +8,27 @@ from pykeen.datasets.base import Dataset
 from negsamp.errors import InputError
 from negsamp.sampling.base import PoolNegativeSampler
 from negsamp.sampling.registered import SAMPLERS, SYNONYMS
-from negsamp.schema import Schema
 
 __all__ = ["make_sampler", "serves"]
 
 
-def serves(name: str, schema: Schema | None) -> bool:
-    """Tell whether a graph with this schema has what a sampler needs; an auxiliary model can be had for any graph."""
+def serves(name: str, dataset: Dataset, infer_schema: float | None = None) -> bool:
+    """Tell whether a data set has what a sampler needs; an auxiliary model can be had for any.
+
+    :param name: one of :data:`negsamp.SAMPLERS`
+    :param dataset: the data set, with its ``schema`` and ``negatives`` if it has them
+    :param infer_schema: whether domains and ranges are inferred from classes, see :class:`negsamp.PoolNegativeSampler`
+    """
+    schema = getattr(dataset, "schema", None)
+    has_classes = schema is not None and schema.has_classes
     match SAMPLERS[name].needs:
         case "classes":
-            return schema is not None and schema.has_classes
+            return has_classes
         case "domains_and_ranges":
-            return schema is not None and schema.has_domains_and_ranges
+            is_inferred = infer_schema is not None and has_classes
+            return is_inferred or (schema is not None and schema.has_domains_and_ranges)
+        case "negatives":
+            return getattr(dataset, "negatives", None) is not None
         case _:
             return True
 
@@ -28,18 +37,19 @@ def make_sampler(name: str, dataset: Dataset, **options: Any) -> PoolNegativeSam
     """Make a sampler for the training triples of a data set.
 
     :param name: one of :data:`negsamp.SAMPLERS`, or a synonym
-    :param dataset: the data set; its ``schema``, if it has one, is used
+    :param dataset: the data set; its ``schema`` and ``negatives``, if it has them, are used
     :param options: options of any of our samplers; those that this one does not have are left out
 
-    :raises InputError: if there is no such sampler, or the data set has no schema that it could use
+    :raises InputError: if there is no such sampler, or the data set has nothing that it could use
     """
     name = SYNONYMS.get(name, name)
     if name not in SAMPLERS:
         raise InputError(f"unknown sampler {name!r}: known are {', '.join(SAMPLERS)}")
-    cls, schema = SAMPLERS[name], getattr(dataset, "schema", None)
-    if not serves(name, schema):
+    cls = SAMPLERS[name]
+    if not serves(name, dataset, options.get("infer_schema")):
         missing = cls.needs.replace("_", " ")
         raise InputError(f"{name} is not applicable: the data set has no {missing}")
+    options = {**{key: getattr(dataset, key, None) for key in ("schema", "negatives")}, **options}
     known = inspect.signature(cls).parameters
     training = dataset.training
     return cls(
@@ -47,6 +57,5 @@ def make_sampler(name: str, dataset: Dataset, **options: Any) -> PoolNegativeSam
         mapped_triples=training._add_inverse_triples_if_necessary(training.mapped_triples),
         num_entities=training.num_entities,
         num_relations=training.num_relations,
-        schema=schema,
         **{key: value for key, value in options.items() if key in known},
     )

@@ -2,16 +2,18 @@
 
 from pykeen.sampling import negative_sampler_resolver
 
+from negsamp.sampling.adaptive_adversarial import AdaptiveAdversarialNegativeSampler
 from negsamp.sampling.adversarial import AdversarialNegativeSampler
 from negsamp.sampling.base import PoolNegativeSampler
 from negsamp.sampling.corrupt import CorruptNegativeSampler
+from negsamp.sampling.given import GivenNegativeSampler
 from negsamp.sampling.nearest_neighbor import NearestNeighborNegativeSampler
 from negsamp.sampling.random import RandomNegativeSampler
 from negsamp.sampling.relational import RelationalNegativeSampler
 from negsamp.sampling.typed import TypedNegativeSampler
 from negsamp.sampling.typed_by_class import TypedByClassNegativeSampler
 
-__all__ = ["SAMPLERS", "SYNONYMS"]
+__all__ = ["SAMPLERS", "SYNONYMS", "register_sampler"]
 
 #: other spellings
 SYNONYMS = {"nearestneighbour": "nearestneighbor"}
@@ -27,9 +29,23 @@ SAMPLERS: dict[str, type[PoolNegativeSampler]] = {
         RelationalNegativeSampler,
         NearestNeighborNegativeSampler,
         AdversarialNegativeSampler,
+        AdaptiveAdversarialNegativeSampler,
+        GivenNegativeSampler,
     )
 }
 
 for _name, _cls in SAMPLERS.items():
     _others = {synonym for synonym, name in SYNONYMS.items() if name == _name}
     negative_sampler_resolver.register(_cls, synonyms=_others, raise_on_conflict=False)
+
+
+def register_sampler(cls: type[PoolNegativeSampler]) -> type[PoolNegativeSampler]:
+    """Make a strategy of one's own known by name, to PyKEEN and to this package; used as a decorator.
+
+    :param cls: the sampler; its name is that of the class in lower case, without ``NegativeSampler``
+
+    :raises ValueError: if another sampler has this name
+    """
+    negative_sampler_resolver.register(cls)
+    SAMPLERS[cls.get_normalized_name()] = cls
+    return cls

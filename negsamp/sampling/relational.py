@@ -1,9 +1,6 @@
 """Negatives that another relation links to the anchor."""
 
-from pykeen.typing import BoolTensor
-
 from negsamp.pools import Pools, relational_pools
-from negsamp.pools.relational import linked_by_one_relation
 from negsamp.sampling.base import PoolNegativeSampler
 
 __all__ = ["RelationalNegativeSampler"]
@@ -14,6 +11,3 @@ class RelationalNegativeSampler(PoolNegativeSampler):
 
     def build_pools(self) -> Pools:  # noqa: D102
         return relational_pools(self.triples)
-
-    def always_excluded(self) -> BoolTensor:  # noqa: D102
-        return linked_by_one_relation(self.triples)

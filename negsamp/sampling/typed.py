@@ -1,10 +1,9 @@
 """Negatives from the relation's domain or range."""
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 from negsamp.errors import InputError
-from negsamp.pools import Pools, typed_ancestor_pools, typed_pools
+from negsamp.pools import Pools, typed_pools
 from negsamp.sampling.base import PoolNegativeSampler
 
 __all__ = ["TypedNegativeSampler"]
@@ -23,10 +22,3 @@ class TypedNegativeSampler(PoolNegativeSampler):
         if self.schema is None:
             raise InputError("typed needs a schema with domains and ranges: give schema=... or pools=...")
         return typed_pools(self.triples, self.schema)
-
-    def stages_named(self, name: str) -> Iterator[tuple[str, Pools]]:  # noqa: D102
-        if name != "ancestors":
-            yield from super().stages_named(name)
-        elif self.schema is not None:
-            for distance, pools in enumerate(typed_ancestor_pools(self.triples, self.schema), start=1):
-                yield f"ancestors_{distance}", pools

@@ -7,6 +7,7 @@ from negsamp.errors import InputError
 from negsamp.pools import Pools, typed_by_class_ancestor_pools, typed_by_class_pools
 from negsamp.pools.typed_by_class import ClassSelection
 from negsamp.sampling.base import PoolNegativeSampler
+from negsamp.sampling.fallback import number_ancestors
 
 __all__ = ["TypedByClassNegativeSampler"]
 
@@ -32,9 +33,6 @@ class TypedByClassNegativeSampler(PoolNegativeSampler):
         return typed_by_class_pools(self.triples, self.schema, self.classes)
 
     def stages_named(self, name: str) -> Iterator[tuple[str, Pools]]:  # noqa: D102
-        if name != "ancestors":
-            yield from super().stages_named(name)
-        elif self.schema is not None:
-            wider = typed_by_class_ancestor_pools(self.triples, self.schema, self.classes)
-            for distance, pools in enumerate(wider, start=1):
-                yield f"ancestors_{distance}", pools
+        if name == "ancestors" and self.schema is not None:
+            return number_ancestors(typed_by_class_ancestor_pools(self.triples, self.schema, self.classes))
+        return super().stages_named(name)

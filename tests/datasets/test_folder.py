@@ -13,6 +13,7 @@ from negsamp.datasets import SchemaDataset, read_mapping, read_metadata, read_tr
 from negsamp.datasets.folder import stray_files
 from negsamp.errors import InputError
 from negsamp.schema import Schema
+from negsamp.triples import TripleSet
 
 FILES: Mapping[str, Any] = {
     "train.txt": "ann\tlikes\tbob\nbob\tlikes\tcat\nann\tlikes\tbob\n",
@@ -100,7 +101,7 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, message: str) -> None:
 def test_all_three_splits_are_needed(tmp_path: Path, file: str) -> None:
     write(tmp_path, FILES)
     (tmp_path / file).write_text("")
-    with pytest.raises(InputError, match=rf"{file}: no triples"):
+    with pytest.raises(InputError, match=rf"{file}: empty; it needs at least one line"):
         read_triples(tmp_path)
     (tmp_path / file).unlink()
     with pytest.raises(InputError, match=rf"{file}: no such file; a data set has train\.txt"):
@@ -299,6 +300,7 @@ def test_the_report_counts_what_is_odd(tmp_path: Path) -> None:
             "3 of 5 entities have no class",
             "1 of 2 relations have no domain",
             "1 of 2 relations have no range",
+            "1 of 3 classes have no entity",
         ],
     }
 
@@ -374,7 +376,7 @@ def test_saving_and_loading_is_the_identity(tmp_path: Path, files: Mapping[str, 
     assert list(again.entity_to_id) == list(dataset.entity_to_id)
     assert same_schema(again.schema, dataset.schema)
     if again.schema is not None:
-        again.schema.check(again.training.mapped_triples, again.num_entities, again.num_relations)
+        again.schema.check(TripleSet(again.training.mapped_triples, again.num_entities, again.num_relations))
     assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == [
         "dataset.safetensors",
         "labels.json",

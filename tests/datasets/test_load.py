@@ -202,11 +202,13 @@ NOTES = {
         "609 of 1345 relations have a near inverse in training (more than 80% of the pairs of both)",
         "3 of 14951 entities have no class",
         "177 of 1345 relations have no range",
+        "9 of 2238 classes have no entity",
         "ignored, not part of the format: README.source",
     },
     "fb15k-237": {
         "9 triples of validation hold an entity or a relation that is not in training",
         "28 triples of testing hold an entity or a relation that is not in training",
+        "41 of 2177 classes have no entity",
     },
     "db50k-public": {
         "185 duplicate lines in training",
@@ -216,6 +218,7 @@ NOTES = {
         "344 of 24620 entities have no class",
         "99 of 351 relations have no domain",
         "86 of 351 relations have no range",
+        "508 of 800 classes have no entity",
     },
     "yago14k": {
         "439 of 472 triples of validation also stand in training",

@@ -41,6 +41,8 @@ DEPENDS_ON = {
     "relational": ("anchor", "relation"),
     "nearestneighbor": ("replaced",),
     "adversarial": ("anchor", "relation"),
+    "adaptiveadversarial": (),
+    "given": ("anchor", "relation"),
 }
 
 
@@ -264,7 +266,7 @@ def test_the_size_of_a_step_changes_nothing(name: str, chunk: int, monkeypatch: 
     graph = graph_named("nations")
     before = graph.sampler(name)
     monkeypatch.setattr(negsamp.pools.exclusions, "CHUNK", chunk)
-    monkeypatch.setattr(negsamp.pools.search, "BLOCK", 10 * chunk)
+    monkeypatch.setattr(negsamp.pools.search, "MEMORY_BUDGET", 80 * chunk)
     after = graph.sampler(name)
     for field in ("keys", "offsets", "ranks"):
         assert torch.equal(*(getattr(sampler.stages[0].exclusions, field) for sampler in (before, after)))
@@ -323,7 +325,7 @@ def test_a_draw_steps_over_exclusions_wherever_they_lie():
 @given(graph=random_graphs())
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_known_positives_are_the_completions_of_each_pair(graph: Graph):
-    known = graph.sampler("random").known
+    known = graph.triples.known_positives
     queries = queries_of(graph.triples, graph.lines)
     rows = known.rows(queries.keys)
     for row, (h, r, t, side) in zip(rows.tolist(), both_sides(graph.lines), strict=True):

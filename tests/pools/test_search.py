@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from oracles import nearest as plain_nearest
 
 import negsamp.pools.search
-from negsamp.pools.search import nearest, top_ids
+from negsamp.pools.search import check_search, nearest, top_ids
 
 METRICS = ["euclidean", "dot", "cosine"]
 
@@ -51,7 +51,7 @@ def test_the_size_of_a_block_changes_nothing(metric: str, block: int, monkeypatc
     vectors = torch.randint(-2, 3, (40, 3), generator=torch.Generator().manual_seed(0)).float()
     skip = torch.arange(40)
     before = nearest(vectors, vectors, 7, metric=metric, skip=skip)
-    monkeypatch.setattr(negsamp.pools.search, "BLOCK", block)
+    monkeypatch.setattr(negsamp.pools.search, "MEMORY_BUDGET", block)
     assert torch.equal(nearest(vectors, vectors, 7, metric=metric, skip=skip), before)
     assert (before != skip.unsqueeze(dim=-1)).all()
 
@@ -91,4 +91,4 @@ def test_no_query_has_no_answer():
 
 def test_an_unknown_metric_is_refused():
     with pytest.raises(ValueError, match="metric is 'manhattan'; it must be one of euclidean, dot, cosine"):
-        nearest(torch.ones(1, 2), torch.ones(3, 2), 1, metric="manhattan")
+        check_search("exact", "manhattan", grow=False)

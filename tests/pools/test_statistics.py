@@ -15,7 +15,6 @@ from negsamp import SAMPLERS
 from negsamp.datasets import load_dataset
 from negsamp.pools import (
     Exclusions,
-    KnownPositives,
     Pools,
     Stage,
     corrupt_pools,
@@ -99,7 +98,7 @@ def test_artificial_inverses_change_no_figure():
     triples = TripleSet(doubled, graph.num_entities, 2 * graph.num_relations)
     assert triples.doubled
     pools = corrupt_pools(triples)
-    stage = Stage("pool", Exclusions.build(pools, triples, KnownPositives(triples)))
+    stage = Stage("pool", Exclusions.build(pools, triples))
     assert pool_statistics(stage, triples) == pool_statistics(graph.sampler("corrupt").stages[0], graph.triples)
 
 
@@ -121,19 +120,19 @@ def make_pools(name: str, triples: TripleSet, schema: Schema | None, **options: 
 
 
 @cache
-def read(archive: Path, name: str) -> tuple[TripleSet, Schema | None, KnownPositives, Oracle]:
+def read(archive: Path, name: str) -> tuple[TripleSet, Schema | None, Oracle]:
     """Read an archive twice: by the package, and by the oracle's own reader."""
     dataset = load_dataset(name, mirror=archive.parent)
     plain = PlainGraph.from_files(archive)
     oracle = plain.oracle(PlainSchema.from_files(archive, plain.entity_to_id, plain.relation_to_id))
     triples = TripleSet(dataset.training.mapped_triples, dataset.num_entities, dataset.num_relations)
     assert (triples.num_entities, triples.num_relations) == (oracle.num_entities, oracle.num_relations)
-    return triples, dataset.schema, KnownPositives(triples), oracle
+    return triples, dataset.schema, oracle
 
 
 def check_archive(archive: Path, dataset: str, name: str, **options: Any) -> dict[str, Any]:
-    triples, schema, known, oracle = read(archive, dataset)
-    stage = Stage("pool", Exclusions.build(make_pools(name, triples, schema, **options), triples, known))
+    triples, schema, oracle = read(archive, dataset)
+    stage = Stage("pool", Exclusions.build(make_pools(name, triples, schema, **options), triples))
     return check(stage, triples, oracle, name, **options)
 
 

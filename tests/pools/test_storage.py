@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from negsamp import SAMPLERS
 from negsamp.errors import InputError
 from negsamp.io import load_tensors, save_tensors
-from negsamp.pools import KnownPositives, Stage, load_stage, save_stage
+from negsamp.pools import Stage, load_stage, save_stage
 from negsamp.triples import TripleSet
 
 
@@ -33,7 +33,7 @@ def negatives(graph: Graph, name: str, **options: Any) -> torch.Tensor:
 
 
 def same(one: Stage, other: Stage) -> bool:
-    parts = {"pools": ("members", "offsets", "index"), "exclusions": ("keys", "offsets", "ranks")}
+    parts = {"pools": ("members", "offsets", "index", "keys", "outsiders"), "exclusions": ("keys", "offsets", "ranks")}
     pairs = [
         (getattr(getattr(one, part), field), getattr(getattr(other, part), field))
         for part, fields in parts.items()
@@ -48,8 +48,7 @@ def same(one: Stage, other: Stage) -> bool:
 def test_stored_pools_draw_as_the_built_ones(name: str, filtered: bool, graph: Graph, tmp_path: Path):
     path = tmp_path / "pools.safetensors"
     stage = store(path, graph, name, filtered=filtered)
-    known = graph.sampler(name, filtered=filtered).known
-    loaded = load_stage(path, graph.triples, known, name="pool", filtered=filtered)
+    loaded = load_stage(path, graph.triples, name="pool", filtered=filtered)
     assert loaded.name == "pool"
     assert same(loaded, stage)
     built = negatives(graph, name, filtered=filtered)
@@ -156,7 +155,7 @@ def test_a_file_that_lacks_something_is_named(change: Any, graph: Graph, tmp_pat
     change(tensors, metadata)
     save_tensors(path, tensors, metadata)
     with pytest.raises(InputError, match=r"pools\.safetensors: .* missing or unknown; rebuild the pools"):
-        load_stage(path, graph.triples, KnownPositives(graph.triples), name="pool", filtered=True)
+        load_stage(path, graph.triples, name="pool", filtered=True)
 
 
 def test_pools_in_memory_of_another_graph_are_refused(graph: Graph):

@@ -11,7 +11,18 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from graphs import Graph, Recorder, graph_named, graph_of, keys_of, random_graphs, random_triples, record, total
+from graphs import (
+    Graph,
+    Recorder,
+    counted,
+    graph_named,
+    graph_of,
+    keys_of,
+    random_graphs,
+    random_triples,
+    record,
+    total,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import SIDES, check_slots
@@ -20,7 +31,7 @@ from pykeen.triples.instances import BatchedSLCWAInstances
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 import negsamp
-from negsamp import SAMPLERS, PoolNegativeSampler
+from negsamp import SAMPLERS, PoolNegativeSampler, SamplerHandle
 from negsamp.models import save_model
 from negsamp.sampling.sides import Corruption
 from negsamp.triples import triples_digest
@@ -34,6 +45,8 @@ CASES: dict[str, Callable[[Graph], dict[str, Any]]] = {
     "relational": lambda graph: {},
     "nearestneighbor": lambda graph: {"auxiliary": graph.model, "num_neighbors": 5},
     "adversarial": lambda graph: {"auxiliary": graph.model, "num_neighbors": 5},
+    "adaptiveadversarial": lambda graph: {},
+    "given": lambda graph: {"negatives": graph.negatives},
 }
 
 FALLBACKS = (None, "random", "semantic")
@@ -127,7 +140,7 @@ def check_batch(graph: Graph, sampler: PoolNegativeSampler, name: str, fallback:
     n, filtered = sampler.num_negs_per_pos, sampler.filtered
     positives = torch.tensor(batch)
     stages, rescue = record(sampler)
-    sampler.usage.clear()
+    sampler.usage.end_epoch()
     negatives, mask = sampler.sample(positives)
     valid = torch.ones(len(batch), n, dtype=torch.bool) if mask is None else mask
 
@@ -290,25 +303,23 @@ def test_a_small_pool_gives_each_entity_once_and_passes_the_rest_on():
         entity_classes={entity: {"a"} for entity in range(3, 7)},
         ranges={0: {"a"}},
     )
-    usage: Counter[str] = Counter()
-    options = {"corruption": "tail", "usage": usage, "schema": graph.schema, "num_negs_per_pos": 5}
-    negatives, mask = make("corrupt", graph, fallback="semantic", **options).sample(graph.lines[:1])
+    options = {"corruption": "tail", "schema": graph.schema, "num_negs_per_pos": 5}
+    sampler = make("corrupt", graph, fallback="semantic", **options)
+    negatives, mask = sampler.sample(graph.lines[:1])
     assert mask is None
     tails = negatives[0, :, 2].tolist()
     # 2 and 3 once from the pool, three more from the range
     assert Counter(tails[:2]) == {2: 1, 3: 1}
     assert set(tails[2:]) <= {3, 4, 5, 6}
-    assert {key: value for key, value in usage.items() if value} == {"pool": 2, "typed": 3}
-    usage.clear()
-    negatives, _ = make("corrupt", graph, fallback="semantic", **{**options, "num_negs_per_pos": 9}).sample(
-        graph.lines[:1]
-    )
+    assert counted(sampler.usage) == {"pool": 2, "typed": 3}
+    sampler = make("corrupt", graph, fallback="semantic", **{**options, "num_negs_per_pos": 9})
+    negatives, _ = sampler.sample(graph.lines[:1])
     # four of the range are fewer than seven
-    assert {key: value for key, value in usage.items() if value} == {"pool": 2, "typed": 4, "everything": 3}
+    assert counted(sampler.usage) == {"pool": 2, "typed": 4, "everything": 3}
     assert Counter(negatives[0, :6, 2].tolist()) == {2: 1, 3: 2, 4: 1, 5: 1, 6: 1}
-    usage.clear()
-    negatives, mask = make("corrupt", graph, **options).sample(graph.lines[:1])
-    assert usage["pool"] == 5, "without a fallback: with replacement from what is there"
+    sampler = make("corrupt", graph, **options)
+    negatives, mask = sampler.sample(graph.lines[:1])
+    assert sampler.usage["pool"] == 5, "without a fallback: with replacement from what is there"
     assert mask is None
     assert set(negatives[0, :, 2].tolist()) <= {2, 3}
 
@@ -316,23 +327,21 @@ def test_a_small_pool_gives_each_entity_once_and_passes_the_rest_on():
 def test_a_slot_without_any_entity_is_masked_and_holds_no_training_triple():
     # each pair of relation 0 has its only tail; relation 1 has a choice
     graph = graph_of({(0, 0, 1), (0, 1, 1), (2, 1, 3)}, num_entities=5, num_relations=2)
-    usage: Counter[str] = Counter()
-    sampler = make("corrupt", graph, num_negs_per_pos=4, usage=usage)
+    sampler = make("corrupt", graph, num_negs_per_pos=4)
     negatives, mask = sampler.sample(torch.tensor([[0, 0, 1], [0, 1, 1]]))
     assert mask.tolist() == [[False] * 4, [True] * 4]
     assert not set(map(tuple, negatives[0].tolist())) & graph.oracle.triples
-    assert {key: value for key, value in usage.items() if value} == {"pool": 4, "masked": 4}
+    assert counted(sampler.usage) == {"pool": 4, "masked": 4}
     positives = graph.lines.repeat(50, 1)
     assert not set(map(tuple, sampler.corrupt_batch(positives).reshape(-1, 3).tolist())) & graph.oracle.triples
 
 
 def test_a_batch_without_any_valid_slot_is_rescued_once():
     graph = graph_of({(0, 0, 1), (2, 1, 3)}, num_entities=5, num_relations=2)
-    usage: Counter[str] = Counter()
-    sampler = make("corrupt", graph, num_negs_per_pos=4, usage=usage)
+    sampler = make("corrupt", graph, num_negs_per_pos=4)
     negatives, mask = sampler.sample(graph.lines)
     assert int(mask.sum()) == 1
-    assert usage == {"pool": 0, "masked": 7, "rescued": 1}
+    assert sampler.usage == {"pool": 0, "masked": 7, "rescued": 1}
     assert tuple(negatives[mask][0].tolist()) not in graph.oracle.triples
 
 
@@ -369,16 +378,15 @@ def test_a_filterer_masks_known_positives_after_the_draw(filterer: str, graph: G
 def test_a_filterer_that_masks_all_still_leaves_a_valid_slot():
     # whatever corrupt draws without filter is a training triple
     graph = graph_of({(h, 0, t) for h in (0, 1) for t in (2, 3)}, num_entities=6, num_relations=1)
-    usage: Counter[str] = Counter()
-    options = {"filtered": False, "filterer": "python-set", "num_negs_per_pos": 4, "usage": usage}
+    options = {"filtered": False, "filterer": "python-set", "num_negs_per_pos": 4}
     for size, windows in ((None, 1), (1, 4), (2, 2)):
-        usage.clear()
-        negatives, mask = make("corrupt", graph, sub_batch_size=size, **options).sample(graph.lines)
+        sampler = make("corrupt", graph, sub_batch_size=size, **options)
+        negatives, mask = sampler.sample(graph.lines)
         assert int(mask.sum()) == windows, "the loss would be non-finite"
         assert not {tuple(row) for row in negatives[mask].tolist()} & graph.oracle.triples
-        assert usage["rescued"] == windows
-        assert total(usage) == 16
-        assert min(usage.values()) >= 0
+        assert sampler.usage["rescued"] == windows
+        assert total(sampler.usage) == 16
+        assert min(sampler.usage.values()) >= 0
 
 
 # Seeds and workers
@@ -473,15 +481,15 @@ def test_the_auxiliary_model_is_no_part_of_the_sampler(name: str, graph: Graph):
 
 
 @every_sampler
-def test_usage_adds_up_over_batches_in_the_counter_that_was_given(name: str, graph: Graph):
-    usage: Counter[str] = Counter()
-    sampler = make(name, graph, num_negs_per_pos=7, fallback="semantic", schema=graph.schema, usage=usage)
-    assert sampler.usage is usage
+def test_usage_adds_up_over_batches(name: str, graph: Graph):
+    handle = SamplerHandle()
+    sampler = make(name, graph, num_negs_per_pos=7, fallback="semantic", schema=graph.schema, handle=handle)
+    assert handle.sampler is sampler
     for start in (0, 100, 200):
         sampler.sample(graph.lines[start : start + 100])
-    assert total(usage) == 3 * 100 * 7
-    assert min(usage.values()) >= 0
-    assert usage["pool"] > 0
+    assert total(sampler.usage) == 3 * 100 * 7
+    assert min(sampler.usage.values()) >= 0
+    assert sampler.usage["pool"] > 0
 
 
 # What is refused
@@ -497,7 +505,7 @@ def test_a_filterer_beside_the_exact_filter_is_refused(name: str, graph: Graph):
 
 @every_sampler
 def test_unknown_options_are_refused(name: str, graph: Graph):
-    with pytest.raises(ValueError, match="fallback is 'all'; it must be None, 'random' or 'semantic'"):
+    with pytest.raises(ValueError, match="fallback is 'all'; it must be None, 'random', 'semantic' or a list"):
         make(name, graph, fallback="all")
     with pytest.raises(ValueError, match="corruption is 'both'; it must be one of balanced, bernoulli, head, tail"):
         make(name, graph, corruption="both")

@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 import pytest
 import torch
-from graphs import Graph, graph_named, graph_of, record
+from graphs import Graph, graph_named, graph_of, record, total
 from oracles import SIDES
 from pykeen.datasets import Nations
 from pykeen.hpo import hpo_pipeline
@@ -22,7 +22,7 @@ from pykeen.training import NonFiniteLossError, SLCWATrainingLoop
 from pykeen.triples import CoreTriplesFactory
 from torch.optim import SGD
 
-from negsamp import SAMPLERS, NearestNeighborNegativeSampler, make_sampler
+from negsamp import SAMPLERS, NearestNeighborNegativeSampler, SamplerHandle, make_sampler
 from negsamp.models import save_model
 from negsamp.triples import triples_digest
 
@@ -61,11 +61,11 @@ def run(sampler: Any, options: dict[str, Any], **kwargs: Any) -> PipelineResult:
 @every_sampler
 @pytest.mark.parametrize("find", [str, SAMPLERS.__getitem__], ids=["by name", "by class"])
 def test_pipeline(name: str, find: Callable[[str], Any], graph: Graph):
-    usage: Counter[str] = Counter()
-    result = run(find(name), {**graph.options(name), "num_negs_per_pos": 3, "usage": usage})
+    handle = SamplerHandle()
+    result = run(find(name), {**graph.options(name), "num_negs_per_pos": 3, "handle": handle})
     assert all(map(math.isfinite, result.losses))
-    assert usage.total() == 3 * len(graph.lines)
-    assert usage["pool"] > 0
+    assert total(handle.sampler.usage) == 3 * len(graph.lines)
+    assert handle.sampler.usage["pool"] > 0
 
 
 @every_sampler
@@ -215,15 +215,15 @@ def test_a_sampler_made_for_a_data_set_knows_its_inverse_triples():
 
 @every_sampler
 def test_pipeline_with_inverse_triples(name: str, graph: Graph):
-    usage: Counter[str] = Counter()
+    handle = SamplerHandle()
     result = run(
         name,
-        {**graph.options(name), "fallback": "random", "usage": usage},
+        {**graph.options(name), "fallback": "random", "handle": handle},
         dataset_kwargs={"create_inverse_triples": True},
     )
     assert all(map(math.isfinite, result.losses))
-    assert usage.total() == 2 * len(graph.lines)
-    assert usage["pool"] > 0
+    assert total(handle.sampler.usage) == 2 * len(graph.lines)
+    assert handle.sampler.usage["pool"] > 0
 
 
 # A batch without negatives
@@ -251,21 +251,21 @@ def chain() -> Graph:
 
 @pytest.mark.parametrize("batch_size", [1, 6, 100])
 def test_a_graph_with_empty_pools_trains(chain: Graph, batch_size: int):
-    usage: Counter[str] = Counter()
-    losses = train(chain, "corrupt", {"num_negs_per_pos": 3, "usage": usage}, batch_size=batch_size)
+    handle = SamplerHandle()
+    losses = train(chain, "corrupt", {"num_negs_per_pos": 3, "handle": handle}, batch_size=batch_size)
     assert all(map(math.isfinite, losses))
-    assert usage["rescued"] == 3 * math.ceil(20 / batch_size)
-    assert usage["pool"] == 0
-    assert usage.total() == 3 * 3 * 20
+    assert handle.sampler.usage["rescued"] == 3 * math.ceil(20 / batch_size)
+    assert handle.sampler.usage["pool"] == 0
+    assert total(handle.sampler.usage) == 3 * 3 * 20
 
 
 def test_sub_batches_of_a_graph_with_empty_pools_train(chain: Graph):
-    usage: Counter[str] = Counter()
-    options = {"num_negs_per_pos": 3, "sub_batch_size": 4, "usage": usage}
+    handle = SamplerHandle()
+    options = {"num_negs_per_pos": 3, "sub_batch_size": 4, "handle": handle}
     losses = train(chain, "corrupt", options, batch_size=10, sub_batch_size=4)
     assert all(map(math.isfinite, losses))
     # two batches of 4 + 4 + 2 an epoch
-    assert usage["rescued"] == 3 * 2 * 3
+    assert handle.sampler.usage["rescued"] == 3 * 2 * 3
 
 
 def test_sub_batches_fail_where_the_sampler_does_not_know_of_them(chain: Graph):

@@ -1,0 +1,143 @@
+"""What a pool that is too small falls back to, and how slots are filled stage by stage."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from pykeen.typing import FloatTensor, LongTensor
+
+from negsamp.errors import InputError
+from negsamp.pools import (
+    Pools,
+    Queries,
+    Stage,
+    corrupt_pools,
+    relational_pools,
+    typed_ancestor_pools,
+    typed_by_class_pools,
+    typed_pools,
+)
+from negsamp.sampling.sides import Slots
+from negsamp.schema import Schema
+from negsamp.triples import TripleSet
+
+__all__ = ["MASKED", "Fallback", "fallback_names", "fill", "named_pools", "number_ancestors", "ranks_below"]
+
+#: None, ``"random"``, ``"semantic"``, or pools by name
+Fallback = str | Sequence[str] | None
+
+#: the stage of a slot that none has filled
+MASKED = -1
+
+#: the pools by name that are known to every sampler
+POOLS = ("everything", "random", "corrupt", "relational", "typed", "ancestors", "typedbyclass")
+NEED_SCHEMA = ("typed", "ancestors", "typedbyclass")
+
+
+def fallback_names(fallback: Fallback, semantic: Sequence[str], schema: Schema | None) -> Sequence[str]:
+    """List the pools that a fallback means.
+
+    :param fallback: see :class:`negsamp.PoolNegativeSampler`
+    :param semantic: what ``"semantic"`` means to the sampler; pools of a schema are left out where there is none
+    :param schema: the schema
+
+    :raises ValueError: if there is no such fallback, or a pool is named twice
+    """
+    match fallback:
+        case None:
+            return ()
+        case "random":
+            return ("everything",)
+        case "semantic":
+            return [name for name in semantic if schema is not None or name not in NEED_SCHEMA]
+        case str():
+            raise ValueError(f"fallback is {fallback!r}; it must be None, 'random', 'semantic' or a list of pools")
+    if len(set(fallback)) < len(fallback):
+        raise ValueError(f"fallback is {list(fallback)!r}; each pool can be named once")
+    return fallback
+
+
+def named_pools(name: str, triples: TripleSet, schema: Schema | None) -> Iterator[tuple[str, Pools]]:
+    """Give the pools that a name in a fallback stands for, each with the name by which its slots are counted.
+
+    :param name: one of :data:`POOLS`
+    :param triples: the graph
+    :param schema: what is known of classes, domains and ranges
+
+    :raises InputError: if the pool needs a schema and there is none
+    :raises ValueError: if there is no such name
+    """
+    match name:
+        case "everything" | "random":
+            yield "everything", Pools.everything(triples)
+        case "corrupt":
+            yield name, corrupt_pools(triples)
+        case "relational":
+            yield name, relational_pools(triples)
+        case _ if name not in NEED_SCHEMA:
+            raise ValueError(f"no pool is called {name!r}; a fallback may name {', '.join(POOLS)}")
+        case _ if schema is None:
+            raise InputError(f"the fallback {name!r} needs a schema: give schema=...")
+        case "typed":
+            # what rests on a guess is told from what is known
+            yield "typed_inferred" if len(schema.inferred) else "typed", typed_pools(triples, schema)
+        case "typedbyclass":
+            yield name, typed_by_class_pools(triples, schema)
+        case "ancestors":
+            yield from number_ancestors(typed_ancestor_pools(triples, schema))
+
+
+def number_ancestors(wider: Iterable[Pools]) -> Iterator[tuple[str, Pools]]:
+    """Name the pools of ancestors by their distance."""
+    for distance, pools in enumerate(wider, start=1):
+        yield f"ancestors_{distance}", pools
+
+
+def fill(
+    entities: LongTensor,
+    stages: Sequence[Stage],
+    slots: Slots,
+    queries: Queries,
+    uniform: FloatTensor,
+    *,
+    own_is_known: bool,
+) -> LongTensor:
+    """Fill slots stage by stage.
+
+    A stage that holds at least the slots that are left of a query gives them with replacement; a smaller one gives each
+    of its entities once; the last stage that holds anything gives all that is left.
+
+    :param entities: shape: (batch_size, num_negs_per_pos); what is drawn is written here
+    :param stages: in the order of their turns
+    :param slots: the wanted negatives
+    :param queries: the two queries of each positive
+    :param uniform: shape: (batch_size, num_negs_per_pos), uniform numbers in [0, 1)
+    :param own_is_known: see :meth:`negsamp.pools.Stage.ask`
+
+    :returns: shape: (batch_size, num_negs_per_pos): the position of the stage that filled a slot, :data:`MASKED` where
+        none did
+    """
+    needs = slots.needs
+    answers = [stages[0].ask(queries, own_is_known=own_is_known)]
+    if bool((answers[0].free < needs).any()):
+        answers += [stage.ask(queries, own_is_known=own_is_known) for stage in stages[1:]]
+    filled_by = torch.full_like(entities, MASKED)
+    given = torch.zeros_like(needs)
+    for i, (stage, answer) in enumerate(zip(stages, answers, strict=False)):
+        left = needs - given
+        is_last = ~torch.stack([later.free > 0 for later in answers[i + 1 :]] or [left < 0]).any(dim=0)
+        repeats = (answer.free >= left) | is_last
+        share = torch.where(answer.free == 0, 0, torch.where(repeats, left, answer.free))
+        chosen = (slots.index >= given[slots.query]) & (slots.index < (given + share)[slots.query])
+        query = slots.query[chosen]
+        free = answer.free[query]
+        ranks = torch.where(repeats[query], ranks_below(free, uniform[chosen]), slots.index[chosen] - given[query])
+        entities[chosen] = stage.draw(answer, query, ranks)
+        filled_by[chosen] = i
+        given = given + share
+    return filled_by
+
+
+def ranks_below(counts: LongTensor, uniform: FloatTensor) -> LongTensor:
+    """Turn uniform numbers in [0, 1) into ranks in [0, count)."""
+    # the product can round up to the count itself
+    return torch.minimum((uniform * counts).long(), counts - 1)
