@@ -121,6 +121,7 @@ def test_pools_for_machines(run: Run) -> None:
             {
                 "dataset": "nations",
                 "sampler": row["sampler"],
+                "inferred": None,
                 **json.loads(json.dumps(expected)),
             },
             sort_keys=True,
