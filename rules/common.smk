@@ -31,15 +31,19 @@ DATASETS = list(dict.fromkeys(name.lower() for name in config["datasets"]))
 REGISTRY = tomllib.loads((ROOT / "negsamp/datasets/registry.toml").read_text(encoding="utf-8"))
 FOLDERS = {name.lower(): Path(folder) for name, folder in config["folders"].items()}
 
-#: PyKEEN's own samplers, which have no pools
-WITHOUT_POOLS = {"basic", "bernoulli"}
+#: PyKEEN's own samplers
+PYKEENS = {"basic", "bernoulli"}
 #: what a sampler needs beside the triples; tests compare with each class's own word
 NEEDS = {
     "typed": "domains_and_ranges",
     "typedbyclass": "classes",
     "nearestneighbor": "auxiliary",
     "adversarial": "auxiliary",
+    "adaptiveadversarial": "training",
+    "given": "negatives",
 }
+#: the samplers that have no pools before a training
+WITHOUT_POOLS = PYKEENS | {name for name, need in NEEDS.items() if need == "training"}
 
 for _name in FOLDERS:
     if _name in REGISTRY:
@@ -56,9 +60,13 @@ for _name in DATASETS:
 def is_applicable(dataset, sampler):
     """Tell whether a data set has what a sampler needs, without reading it."""
     need = NEEDS.get(sampler)
+    if need == "negatives":
+        return dataset in FOLDERS and (FOLDERS[dataset] / "negatives.tsv").is_file()
     if need not in ("classes", "domains_and_ranges"):
         return True
-    return DECLARED[dataset][need] if dataset in DECLARED else REGISTRY[dataset][need]
+    has = DECLARED.get(dataset) or REGISTRY[dataset]
+    is_inferred = config["sampling"]["infer_schema"] is not None and need == "domains_and_ranges"
+    return has[need] or (is_inferred and has["classes"])
 
 
 def declared(folder):
@@ -115,7 +123,8 @@ def dataset_source(wildcards):
     if dataset in FOLDERS:
         folder = FOLDERS[dataset]
         splits = [folder / name for name in ("train.txt", "valid.txt", "test.txt")]
-        return [*splits, *sorted(folder.glob("mapping/*.json")), *sorted(folder.glob("metadata/*.json"))]
+        optional = [*folder.glob("mapping/*.json"), *folder.glob("metadata/*.json"), *folder.glob("negatives.tsv")]
+        return [*splits, *sorted(optional)]
     # a checked archive is the same whenever and wherever it was fetched from
     return ancient(f"resources/archives/{dataset}.zip") if "archive" in REGISTRY[dataset] else []
 
@@ -139,24 +148,29 @@ def pools_if_any(wildcards):
 
 def pool_options(wildcards):
     """Pick the sampling options that decide which pools are found."""
-    names = {"filtered"}
-    if NEEDS.get(wildcards.sampler) == "auxiliary":
-        names |= {"num_neighbors", "metric"}
-    if wildcards.sampler == "typedbyclass":
-        names |= {"classes"}
-    return {name: config["sampling"][name] for name in sorted(names)}
+    names = {
+        "auxiliary": ["num_neighbors", "grow", "metric", "search"],
+        "classes": ["classes"],
+        "domains_and_ranges": ["infer_schema"],
+    }
+    return {name: config["sampling"][name] for name in ["filtered", *names.get(NEEDS.get(wildcards.sampler), [])]}
 
 
 def training_options(wildcards):
     """Collect what all trainings have in common."""
-    # what else there is in sampling decides which pools are found
-    drawing = {name: config["sampling"][name] for name in ("filtered", "fallback", "corruption")}
+    # what else there is in sampling decides which pools are found beforehand
+    drawing = ["filtered", "fallback", "corruption"]
+    if is_applicable(wildcards.dataset, "typed"):
+        drawing += ["infer_schema"]
+    if NEEDS.get(wildcards.sampler) == "training":
+        drawing += ["num_neighbors", "grow", "metric"]
     return {
         **config["training"],
         "evaluation_batch_size": config["evaluation"]["batch_size"],
         "max_evaluation_triples": config["evaluation"]["max_triples"],
         "device": config["compute"]["device"],
-        "sampling": {} if wildcards.sampler in WITHOUT_POOLS else drawing,
+        "sampling": {} if wildcards.sampler in PYKEENS else {name: config["sampling"][name] for name in drawing},
+        "refresh": config["refresh"] if NEEDS.get(wildcards.sampler) == "training" else {},
     }
 
 

@@ -16,7 +16,7 @@ from pykeen.models import ERModel, model_resolver
 from pykeen.sampling import negative_sampler_resolver
 from snakemake.utils import validate
 
-from negsamp import SAMPLERS
+from negsamp import SAMPLERS, RefreshTrainingCallback
 from negsamp.auxiliary import train_auxiliary
 from negsamp.datasets import generate
 from negsamp.hpo import Options
@@ -39,7 +39,7 @@ SMALLEST = {
 def common(*names: str) -> dict[str, Any]:
     """Run the constants and the named functions of common.smk alone: the rest wants a workflow around it."""
     tree = ast.parse((ROOT / "rules/common.smk").read_text(encoding="utf-8"))
-    wanted = {"WITHOUT_POOLS", "NEEDS", *names}
+    wanted = {"PYKEENS", "WITHOUT_POOLS", "NEEDS", *names}
     found = [
         node
         for node in tree.body
@@ -96,7 +96,9 @@ def test_needs_are_the_samplers_own() -> None:
 def test_samplers_are_ours_and_two_of_pykeens() -> None:
     names = SCHEMA["properties"]["samplers"]["items"]["enum"]
     assert names == ["basic", "bernoulli", *SAMPLERS]
-    assert common()["WITHOUT_POOLS"] == set(names) - set(SAMPLERS)
+    assert common()["PYKEENS"] == set(names) - set(SAMPLERS)
+    of_training = {name for name, cls in SAMPLERS.items() if cls.needs == "training"}
+    assert common()["WITHOUT_POOLS"] == common()["PYKEENS"] | of_training
     for name in names:
         assert negative_sampler_resolver.lookup(name).get_normalized_name() == name
 
@@ -114,13 +116,16 @@ def test_each_model_is_one_of_pykeens(name: str) -> None:
     assert issubclass(cls, ERModel)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", [name for name, cls in SAMPLERS.items() if cls.needs != "training"])
 def test_pools_are_found_anew_when_an_option_that_decides_them_changes(name: str) -> None:
     namespace = common("pool_options")
     namespace["config"] = {"sampling": dict.fromkeys(SCHEMA["properties"]["sampling"]["properties"])}
     options = namespace["pool_options"](wildcards(sampler=name)).keys()
     # the sampling options of this sampler, but for those that only the draw uses
     takes = inspect.signature(SAMPLERS[name]).parameters.keys() & namespace["config"]["sampling"].keys()
+    if name != "typed":
+        # it decides the stages of a fallback alone
+        takes -= {"infer_schema"}
     assert options == takes - {"fallback", "corruption"}
 
 
@@ -130,17 +135,33 @@ def test_every_sampling_option_is_one_of_a_sampler() -> None:
 
 
 DRAWING = {"filtered": True, "fallback": None, "corruption": "head"}
+SEARCH = {"num_neighbors": 7, "grow": True, "metric": "dot"}
+REFRESH = {"refresh_every": 2, "max_pairs": None}
 
 
-@pytest.mark.parametrize(("name", "passed"), [("basic", {}), ("bernoulli", {}), ("typed", DRAWING)])
-def test_trainings_get_the_options_that_they_take(name: str, passed: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("name", "has_types", "passed", "refresh"),
+    [
+        ("basic", True, {}, {}),
+        ("bernoulli", False, {}, {}),
+        ("typed", True, {**DRAWING, "infer_schema": 0.9}, {}),
+        ("corrupt", True, {**DRAWING, "infer_schema": 0.9}, {}),
+        ("corrupt", False, DRAWING, {}),
+        ("adversarial", False, DRAWING, {}),
+        ("adaptiveadversarial", False, {**DRAWING, **SEARCH}, REFRESH),
+    ],
+)
+def test_trainings_get_the_options_that_they_take(
+    name: str, has_types: bool, passed: dict[str, Any], refresh: dict[str, Any]
+) -> None:
     namespace = common("training_options")
+    namespace["is_applicable"] = lambda dataset, sampler: has_types and (dataset, sampler) == ("graph", "typed")
     config = copy.deepcopy(SMALLEST)
     validate(config, str(SCHEMA_FILE))
-    namespace["config"] = {**config, "sampling": {**DRAWING, "num_neighbors": 7}}
-    options = namespace["training_options"](wildcards(sampler=name))
+    namespace["config"] = {**config, "sampling": {**DRAWING, **SEARCH, "infer_schema": 0.9}, "refresh": REFRESH}
+    options = namespace["training_options"](wildcards(dataset="graph", sampler=name))
     assert options["sampling"] == passed
-    assert Options(**options) == Options(sampling=passed)
+    assert Options(**options) == Options(sampling=passed, refresh=refresh)
 
 
 @pytest.mark.parametrize(("trials", "size"), [(1, 1), (20, 1), (20, 20), (20, 7), (3, 100), (6, 3)])
@@ -218,7 +239,11 @@ def test_defaults_are_those_of_the_package() -> None:
     trained = {name: parameter.default for name, parameter in inspect.signature(train_auxiliary).parameters.items()}
     plain = {key: value for key, value in config["auxiliary"].items() if key != "model_kwargs"}
     assert plain.items() <= trained.items()
-    for name in ("filtered", "corruption", "num_neighbors", "metric", "classes"):
+    refreshed = {
+        name: parameter.default for name, parameter in inspect.signature(RefreshTrainingCallback).parameters.items()
+    }
+    assert config["refresh"] == refreshed
+    for name in ("filtered", "corruption", "num_neighbors", "grow", "metric", "search", "classes", "infer_schema"):
         takers = [cls for cls in SAMPLERS.values() if name in inspect.signature(cls).parameters]
         assert {inspect.signature(cls).parameters[name].default for cls in takers} == {config["sampling"][name]}
 
@@ -243,7 +268,10 @@ def test_an_unknown_key_is_refused_by_name(place: str) -> None:
         ("negatives", [1.5], r"1\.5 is not of type 'integer'"),
         ("seeds", [-1], "-1 is less than the minimum of 0"),
         ("folders.a b", "graphs/a", "'a b' does not match"),
-        ("sampling.fallback", "none", "'none' is not one of"),
+        ("sampling.fallback", "none", "'none' is not valid under any of the given schemas"),
+        ("sampling.fallback", ["nearby"], r"\['nearby'\] is not valid under any of the given schemas"),
+        ("sampling.infer_schema", 0, "0 is less than or equal to the minimum"),
+        ("refresh.refresh_every", 0, "0 is less than the minimum"),
         ("sampling.corruption", None, "None is not one of"),
         ("sampling.num_neighbors", 0, "0 is less than the minimum"),
         ("training.epochs", 0, "0 is less than the minimum"),

@@ -16,7 +16,7 @@ from negsamp.callbacks import RefreshTrainingCallback
 from negsamp.datasets import SchemaDataset
 from negsamp.models import takes_regularizer, with_l2
 from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
-from negsamp.sampling import SAMPLERS, SamplerHandle
+from negsamp.sampling import SAMPLERS, PoolNegativeSampler, SamplerHandle
 from negsamp.triples import triples_digest
 
 __all__ = ["Options", "Outcome", "Study", "Training"]
@@ -90,17 +90,20 @@ class Training:
                 raise
             reason = f"out of memory: {str(error).partition(chr(10))[0]}"
         peak_memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        usage = None if handle.sampler is None else handle.sampler.usage.total()
-        return self.record(metrics, reason, usage), {**cost, "peak_memory_mb": peak_memory_mb, "versions": _versions()}
+        return self.record(metrics, reason, handle.sampler), {
+            **cost,
+            "peak_memory_mb": peak_memory_mb,
+            "versions": _versions(),
+        }
 
     def record(
-        self, metrics: dict[str, float] | None, reason: str | None, usage: Mapping[str, int] | None
+        self, metrics: dict[str, float] | None, reason: str | None, sampler: PoolNegativeSampler | None
     ) -> dict[str, Any]:
         """Write down what the training was, and what came of it.
 
         :param metrics: None: the training failed
         :param reason: why it failed
-        :param usage: the slots by stage; None: not counted
+        :param sampler: what has drawn; None: a sampler of PyKEEN's, or none that can be asked any more
         """
         l2_weight = self.parameters["l2_weight"] if takes_regularizer(self.study.model) else None
         return {
@@ -114,7 +117,8 @@ class Training:
             "state": "failed" if metrics is None else "complete",
             "reason": reason,
             "metrics": metrics,
-            "slots": usage,
+            "slots": None if sampler is None else sampler.usage.total(),
+            "inferred": None if sampler is None else sampler.inferred,
         }
 
     @property

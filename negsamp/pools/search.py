@@ -1,7 +1,7 @@
 """Search for the entities nearest to query vectors: exact and in bounded memory, or approximate by faiss."""
 
 from collections.abc import Iterator
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from pykeen.typing import FloatTensor, LongTensor
@@ -122,7 +122,7 @@ def nearest_by_faiss(
         faiss.normalize_L2(wanted)
     cells = max(min(int(4 * len(points) ** 0.5), len(points) // 39), 1)
     kind = faiss.METRIC_L2 if metric == "euclidean" else faiss.METRIC_INNER_PRODUCT
-    index = faiss.index_factory(points.shape[1], f"IVF{cells},Flat", kind)
+    index: Any = faiss.index_factory(points.shape[1], f"IVF{cells},Flat", kind)
     index.train(points)
     index.add(points)
     index.nprobe = min(max(cells // 16, 8), cells)

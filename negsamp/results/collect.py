@@ -102,6 +102,7 @@ def read_statistics(paths: Paths) -> pd.DataFrame:
                 "dataset": statistics["dataset"],
                 "sampler": statistics["sampler"],
                 "side": side,
+                "inferred": statistics["inferred"] is not None,
                 "queries": int(values["queries"]),
                 "mean": _number(values["mean"]),
                 "median": _number(values["median"]),
@@ -109,7 +110,7 @@ def read_statistics(paths: Paths) -> pd.DataFrame:
             }
 
     key = ["dataset", "sampler", "side"]
-    columns = [*key, "queries", "mean", "median", *[f"share_at_most_{size}" for size in SIZES]]
+    columns = [*key, "inferred", "queries", "mean", "median", *[f"share_at_most_{size}" for size in SIZES]]
     return _read(paths, rows, columns, key, kind="statistics of pools")
 
 
@@ -129,12 +130,13 @@ def read_histograms(paths: Paths) -> pd.DataFrame:
             yield {
                 "dataset": statistics["dataset"],
                 "sampler": statistics["sampler"],
+                "inferred": statistics["inferred"] is not None,
                 "size": int(size),
                 "count": int(count),
             }
 
     key = ["dataset", "sampler", "size"]
-    return _read(paths, rows, [*key, "count"], key, kind="statistics of pools")
+    return _read(paths, rows, [*key, "inferred", "count"], key, kind="statistics of pools")
 
 
 def read_chosen(paths: Paths) -> pd.DataFrame:
@@ -155,7 +157,7 @@ def read_chosen(paths: Paths) -> pd.DataFrame:
     for row in _read(paths, rows, [*STUDY, "trial", "record"], [*STUDY, "trial"], "trials", read_jsonl).itertuples():
         studies.setdefault(tuple(row[1:5]), []).append(row.record)
     chosen = [choose(records) for records in studies.values()]
-    columns = [*STUDY, "state", "reason", *PARAMETERS, *METRICS, "trial", "trials", "failed"]
+    columns = [*STUDY, "inferred", "state", "reason", *PARAMETERS, *METRICS, "trial", "trials", "failed"]
     found = [{**_outcome(record), **{name: record[name] for name in columns[-3:]}} for record in chosen]
     # a whole number stays one beside the blank of a study that chose nothing
     return pd.DataFrame(found, columns=columns).astype({"trial": "Int64"})
@@ -181,7 +183,7 @@ def read_finals(paths: Paths) -> pd.DataFrame:
             "slots": None if slots is None else {stage: int(count) for stage, count in slots.items()},
         }
 
-    columns = [*STUDY, "state", "reason", *PARAMETERS, *METRICS, "seed", "ranked_triples", "slots"]
+    columns = [*STUDY, "inferred", "state", "reason", *PARAMETERS, *METRICS, "seed", "ranked_triples", "slots"]
     return _read(paths, rows, columns, key=[*STUDY, "seed"], kind="a retraining of a study")
 
 
@@ -231,6 +233,7 @@ def average_seeds(finals: pd.DataFrame) -> pd.DataFrame:
     """
     groups = finals.assign(seeds_failed=finals["state"] != "complete").groupby(STUDY)
     counts = groups["seeds_failed"].agg(seeds="size", seeds_failed="sum", state="all")
+    counts["inferred"] = groups["inferred"].any()
     counts["state"] = ["failed" if failed else "complete" for failed in counts["state"]]
     means, deviations = groups[METRICS].mean().add_suffix("_mean"), groups[METRICS].std().add_suffix("_std")
     return pd.concat([counts, means, deviations], axis="columns").reset_index()
@@ -292,6 +295,7 @@ def _outcome(record: Any) -> Row:
         "model": record["model"],
         "sampler": record["sampler"],
         "negatives": int(record["negatives"]),
+        "inferred": record["inferred"] is not None,
         "state": record["state"],
         "reason": record["reason"],
         **{name: _number(parameters[name]) for name in PARAMETERS},

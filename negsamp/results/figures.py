@@ -36,6 +36,7 @@ SAMPLER_STYLES: dict[str, dict[str, Any]] = {
     "nearestneighbor": {"color": "#CC6677", "marker": "P", "linestyle": _POOL},
     "adversarial": {"color": "#882255", "marker": "X", "linestyle": _NEAR_MISS},
     "adaptiveadversarial": {"color": "#AA4499", "marker": "*", "linestyle": _NEAR_MISS},
+    "given": {"color": "#661100", "marker": "8", "linestyle": _POOL},
 }
 #: for samplers of one's own, in the order of the config
 _OWN_STYLES: list[dict[str, Any]] = [
@@ -119,7 +120,7 @@ def negatives_figure(
                     line["negatives"] * aside,
                     line["inverse_harmonic_mean_rank_mean"],
                     yerr=line["inverse_harmonic_mean_rank_std"] if len(seeds) > 1 else None,
-                    label=sampler_label(sampler),
+                    label=sampler_label(sampler, inferred=bool(line["inferred"].any())),
                     capsize=2,
                     elinewidth=0.8,
                     **styles[sampler],
@@ -171,7 +172,7 @@ def pool_sizes_figure(
                 [0, *histogram["size"], largest],
                 [shares[0] if histogram["size"].iloc[0] == 0 else 0, *shares, 1],
                 where="post",
-                label=sampler_label(sampler),
+                label=sampler_label(sampler, inferred=bool(histogram["inferred"].any())),
                 # staggered, as equal lines would else hide each other's markers
                 markevery=(0.2 * turn / len(shown), 0.2),
                 clip_on=False,

@@ -66,6 +66,7 @@ SAMPLER_LABELS = {
     "nearestneighbor": "nearest neighbour",
     "adversarial": "adversarial",
     "adaptiveadversarial": "adaptive adversarial",
+    "given": "given",
 }
 
 #: the metrics of the link prediction table
@@ -77,7 +78,7 @@ _FAILED = "failed"
 _NOT_APPLICABLE = "not applicable"
 
 #: what may fill a slot, in the order of a fallback; ancestors carry their distance (``ancestors_1``)
-_STAGES = ["pool", "ancestors", "typed", "corrupt", "everything", "masked", "rescued"]
+_STAGES = ["pool", "ancestors", "typed", "typedbyclass", "relational", "corrupt", "everything", "masked", "rescued"]
 
 #: rows that fit on a page
 _PAGE_ROWS = 50
@@ -191,9 +192,9 @@ def write_table(
             path.write_text(text, encoding="utf-8")
 
 
-def sampler_label(sampler: str) -> str:
-    """Return how tables and figures call a sampler."""
-    return SAMPLER_LABELS.get(sampler, sampler)
+def sampler_label(sampler: str, *, inferred: bool = False) -> str:
+    """Return how tables and figures call a sampler, and whether its domains and ranges are inferred."""
+    return SAMPLER_LABELS.get(sampler, sampler) + (" (inferred)" if inferred else "")
 
 
 def latex_escape(text: str) -> str:
@@ -265,7 +266,7 @@ def pools_table(
     shares = {f"share_at_most_{size}": "% no pool" if size == "0" else f"% size ≤ {size}" for size in SIZES}
     rows = []
     for row in found:
-        names = [row["dataset"], sampler_label(row["sampler"])]
+        names = [row["dataset"], _label(row)]
         if row["state"] == _COMPLETE:
             sizes = [_number(row["mean"], ",.1f"), _number(row["median"], ",.1f")]
             percents = [_number(100 * row[share], ".1f") for share in shares]
@@ -274,7 +275,7 @@ def pools_table(
             rows.append([*names, _NOTHING, *_told(row, 3 + len(shares))])
     header = ["data set", "sampler", "side", "queries", "mean size", "median size", *shares.values()]
     return Table(
-        raw=_raw(found, [*columns, "state", "queries", "mean", "median", *shares], counts=["queries"]),
+        raw=_raw(found, [*columns, "inferred", "state", "queries", "mean", "median", *shares], counts=["queries"]),
         display=pd.DataFrame(rows, columns=header),
         title="Sizes of negative pools",
         label="pools",
@@ -320,7 +321,7 @@ def link_prediction_table(
     rows: list[list[str]] = []
     means: list[list[float]] = []
     for _, _, sampler, number in _studies([dataset], models[:1], samplers, negatives, not_applicable):
-        rows.append([sampler_label(sampler), _count(number)])
+        rows.append([_label(studies[dataset, models[0], sampler, number]), _count(number)])
         means.append([math.nan, math.nan])
         for model in models:
             row = studies[dataset, model, sampler, number]
@@ -331,7 +332,7 @@ def link_prediction_table(
 
     counts = ["seeds", "seeds_failed", "trials", "trials_failed"]
     moments = [f"{metric}_{moment}" for metric in METRICS for moment in ["mean", "std"]]
-    raw = _raw(found, [*STUDY, "state", *moments, *counts], counts)
+    raw = _raw(found, [*STUDY, "inferred", "state", *moments, *counts], counts)
     runs, runs_failed, tried, tried_failed = (int(raw[name].sum()) for name in counts)
     over = f"mean ± sample standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
     header = [("", "sampler"), ("", "negatives"), *[(model, name) for model in models for name in _RANKING.values()]]
@@ -381,7 +382,7 @@ def parameters_table(
             cells = [_count(row["trial"]), *setting, _number(row["inverse_harmonic_mean_rank"], ".3f")]
         rows.append([*_names(row), *cells, _count(row.get("trials")), _count(row.get("failed"))])
     searched = ["trial", "margin", "learning rate", "L2 weight", "validation MRR", "trials", "failed"]
-    columns = [*STUDY, "state", "reason", "trial", *PARAMETERS, *METRICS, "trials", "failed"]
+    columns = [*STUDY, "inferred", "state", "reason", "trial", *PARAMETERS, *METRICS, "trials", "failed"]
     return Table(
         raw=_raw(found, columns, counts=["trial", "trials", "failed"]),
         display=pd.DataFrame(rows, columns=["data set", "model", "sampler", "negatives", *searched]),
@@ -417,11 +418,13 @@ def slots_table(
     keys = _studies(datasets, models, samplers, negatives, not_applicable)
     states: dict[Study, str] = {key: _NOT_APPLICABLE if key[3] is None else _FAILED for key in keys}
     counts: dict[Study, dict[str, int]] = {key: {} for key in keys}
+    inferred: dict[Study, bool] = {}
     for record in _wanted_finals(finals, keys, seeds).to_dict("records"):
         if record["state"] != _COMPLETE:
             continue
         key = (record["dataset"], record["model"], record["sampler"], record["negatives"])
         states[key] = "not counted" if record["slots"] is None else "counted"
+        inferred[key] = record["inferred"]
         for stage, count in (record["slots"] or {}).items():
             counts[key][stage] = counts[key].get(stage, 0) + count
 
@@ -429,7 +432,7 @@ def slots_table(
     raw: list[dict[str, Any]] = []
     rows = []
     for key, total in counts.items():
-        study = {**dict(zip(STUDY, key, strict=True)), "state": states[key]}
+        study = {**dict(zip(STUDY, key, strict=True)), "inferred": inferred.get(key), "state": states[key]}
         slots = sum(total.values())
         shares = {stage: total[stage] / slots if slots else 0.0 for stage in stages if stage in total}
         raw += [{**study, "stage": stage, "slots": total[stage], "share": shares[stage]} for stage in shares] or [study]
@@ -437,7 +440,7 @@ def slots_table(
         rows.append([*_names(study), *([f"{slots:,}", *cells] if total else _told(study, 1 + len(stages)))])
     labels = [stage.replace("_", " ") for stage in stages]
     return Table(
-        raw=_raw(raw, [*STUDY, "state", "stage", "slots", "share"], counts=["slots"]),
+        raw=_raw(raw, [*STUDY, "inferred", "state", "stage", "slots", "share"], counts=["slots"]),
         display=pd.DataFrame(rows, columns=["data set", "model", "sampler", "negatives", "slots", *labels]),
         title="Slots by the stage that filled them",
         label="slots",
@@ -550,7 +553,12 @@ def _raw(rows: Sequence[dict[str, Any]], columns: Sequence[str], counts: Sequenc
 
 def _names(row: dict[str, Any]) -> list[str]:
     """Display what names a study."""
-    return [row["dataset"], row["model"], sampler_label(row["sampler"]), _count(row["negatives"])]
+    return [row["dataset"], row["model"], _label(row), _count(row["negatives"])]
+
+
+def _label(row: dict[str, Any]) -> str:
+    # a row of what is not applicable infers nothing
+    return sampler_label(row["sampler"], inferred=row.get("inferred") is True)
 
 
 def _stage_order(stage: str) -> tuple[int, int, str]:

@@ -46,7 +46,13 @@ class Records:
         }
         return self._write(f"resources/datasets/{dataset}/report.json", {**report, **changes})
 
-    def statistics(self, dataset: str = "wn18", sampler: str = "corrupt", sizes: dict[int, int] | None = None) -> Path:
+    def statistics(
+        self,
+        dataset: str = "wn18",
+        sampler: str = "corrupt",
+        sizes: dict[int, int] | None = None,
+        inferred: dict[str, int] | None = None,
+    ) -> Path:
         sizes = sizes or {0: 1, 1: 1, 3: 2}
         queries = sum(sizes.values())
         values = {
@@ -65,6 +71,7 @@ class Records:
             "sides": {"head": {**values, "queries": queries // 2}, "tail": {**values, "queries": queries // 2}},
             "histogram": {"sizes": sorted(sizes), "counts": [sizes[size] for size in sorted(sizes)]},
             "archive": None,
+            "inferred": inferred,
         }
         return self._write(f"pools/{dataset}/{sampler}.statistics.json", statistics)
 
@@ -130,6 +137,7 @@ class Records:
             "random_seed": 1,
             "metrics": METRICS,
             "slots": None,
+            "inferred": None,
             "archive": None,
         }
 

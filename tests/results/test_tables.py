@@ -275,8 +275,8 @@ class TestParameters:
 
     def test_counts_stay_whole_in_csv(self, build: dict[str, Callable[[int], Table]]) -> None:
         csv = build["parameters"](1).raw.to_csv(index=False)
-        assert "wn18,TransE,random,10,complete,,7,2.0,0.000321,," in csv
-        assert "wn18,TransE,typed,,not applicable,," in csv
+        assert "wn18,TransE,random,10,False,complete,,7,2.0,0.000321,," in csv
+        assert "wn18,TransE,typed,,,not applicable,," in csv
 
 
 class TestSlots:

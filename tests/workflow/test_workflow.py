@@ -168,17 +168,35 @@ def test_editing_a_module_redoes_what_depends_on_it(
     assert not spared & rules
 
 
+def write_graph_of_classes_and_negatives(folder: Path) -> None:
+    """Write a graph that has classes and given negatives, but no domains and ranges."""
+    write_folder(generate(num_entities=40, num_relations=4, num_triples=200, depth=2), folder)
+    (folder / "metadata/relation_domain_range.json").unlink()
+    rows = [line.split("\t") for line in (folder / "train.txt").read_text().splitlines()]
+    negatives = [f"{head}\t{relation}\t{rows[0][0]}\ttail\n" for head, relation, _ in rows]
+    (folder / "negatives.tsv").write_text("".join(negatives))
+
+
 def test_another_config_keeps_the_first_one_s_results(small: Path) -> None:
     before = {path: path.read_bytes() for path in sorted((small / "results/small/tables").rglob("*.csv"))}
     (small / "other.yaml").write_text(
         SMALL.replace("name: small", "name: other")
         .replace("[synthetic, Nations]", "[mine]\nfolders: {mine: graphs/mine}")
-        .replace("[basic, random, typed, adversarial]", "[random, typed]")
+        .replace("[basic, random, typed, adversarial]", "[typed, given, adaptiveadversarial]")
+        .replace("num_neighbors: 5", "num_neighbors: 5, fallback: [corrupt, everything], infer_schema: 0.9")
+        .replace("epochs: 1, batch", "epochs: 2, batch")
+        + "refresh: {refresh_every: 1}\n"
     )
-    write_folder(generate(num_entities=40, num_relations=4, num_triples=200, depth=2), small / "graphs/mine")
+    write_graph_of_classes_and_negatives(small / "graphs/mine")
     result = snakemake(small, "--configfile", "other.yaml")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert (small / "results/other/tables/link_prediction/mine.csv").is_file()
+    tables = small / "results/other/tables"
+    for table in ("link_prediction/mine", "pools", "parameters", "slots"):
+        assert "| typed (inferred)" in (tables / f"{table}.md").read_text()
+    assert "negatives are given, of which" in (tables / "datasets.md").read_text()
+    final = json.loads((small / "results/other/final/mine/TransE/given/3/seed-0.json").read_text())
+    assert final["slots"].keys() == {"pool", "corrupt", "everything", "masked", "rescued"}
+    assert min(final["slots"]["pool"], final["slots"]["corrupt"]) > 0
     assert {path: path.read_bytes() for path in before} == before
     assert planned(small, "--configfile", "small.yaml") == {}
 
