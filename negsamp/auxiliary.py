@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -22,9 +23,10 @@ from pykeen.typing import FloatTensor, LongTensor
 from negsamp.errors import InputError
 from negsamp.models import load_model, with_l2
 from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
-from negsamp.triples import TAIL, TripleSet, triples_digest
+from negsamp.triples import HEAD, TAIL, TripleSet, triples_digest
 
 __all__ = [
+    "asked",
     "entity_vectors",
     "predicted_vectors",
     "resolve_auxiliary",
@@ -124,13 +126,25 @@ def resolve_auxiliary(auxiliary: ERModel | str | os.PathLike[str], triples: Trip
         model, settings = load_model(auxiliary)
         if settings.get("triples_digest") != triples_digest(triples.triples):
             raise InputError(f"{auxiliary}: trained on other triples than these; train it on the same training triples")
-    found = (model.num_entities, model.num_relations)
+    found = (model.num_entities, model.num_real_relations)
     if found != (triples.num_entities, triples.num_relations):
         raise InputError(
             f"the auxiliary model has {found[0]} entities and {found[1]} relations, the triples "
             f"{triples.num_entities} and {triples.num_relations}: train it on the same training triples"
         )
     return model
+
+
+@contextmanager
+def asked(model: ERModel) -> Iterator[ERModel]:
+    """Switch a model to evaluation mode, without gradients, for as long as it is asked."""
+    is_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield model
+    finally:
+        model.train(is_training)
 
 
 @torch.inference_mode()
@@ -151,13 +165,15 @@ def predicted_vectors(
     :param model: the model
     :param anchors: shape: (num_pairs,)
     :param relations: shape: (num_pairs,)
-    :param sides: shape: (num_pairs,), 1 where the tail is missing
+    :param sides: shape: (num_pairs,), 1 where the tail is missing; as all three, of the graph without inverse triples,
+        which the model may have been trained on
 
     :returns: shape: (num_pairs, dim); None for a model that has no such vector
     """
     predict = _PREDICTORS.get(type(model.interaction))
     if predict is None:
         return None
+    relations, sides = _own_relations(model, relations, sides)
     (entities,), (relation_vectors,) = model.entity_representations, model.relation_representations
     entity, relation = entities(indices=None), relation_vectors(indices=None)
     anchors, relations, sides = (ids.to(entity.device) for ids in (anchors, relations, sides))
@@ -185,13 +201,21 @@ def score_pairs(
 
     # a model may hold a vector of each entity for each pair while it scores
     rows = rows_in_budget(entity_vectors(model).numel(), bytes_each=4)
+    relations, sides = _own_relations(model, relations, sides)
     for side in (0, 1):
         for block in torch.split((sides == side).nonzero().flatten(), rows):
             pair = [anchors[block], relations[block]]
             if side == TAIL:
-                yield block, model.predict_t(torch.stack(pair, dim=-1).to(model.device))
+                yield block, model.score_t(torch.stack(pair, dim=-1).to(model.device))
             else:
-                yield block, model.predict_h(torch.stack(pair[::-1], dim=-1).to(model.device))
+                yield block, model.score_h(torch.stack(pair[::-1], dim=-1).to(model.device))
+
+
+def _own_relations(model: ERModel, relations: LongTensor, sides: LongTensor) -> tuple[LongTensor, LongTensor]:
+    """Return a model's own relations and sides: one trained on inverse triples has learnt heads as tails of r⁻¹."""
+    if not model.use_inverse_triples:
+        return relations, sides
+    return 2 * relations + (sides == HEAD).long(), torch.full_like(sides, TAIL)
 
 
 def _real(vectors: torch.Tensor) -> FloatTensor:

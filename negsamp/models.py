@@ -49,7 +49,8 @@ def save_model(path: str | os.PathLike[str], model: ERModel, settings: Mapping[s
     :param settings: ``model``, ``model_kwargs`` and ``l2_weight`` as the model was made by :func:`with_l2`, and
         whatever else is worth telling, such as the ``triples_digest`` of its training triples
     """
-    header = {**settings, "num_entities": model.num_entities, "num_relations": model.num_relations}
+    counts = {"num_entities": model.num_entities, "num_relations": model.num_real_relations}
+    header = {**settings, **counts, "create_inverse_triples": model.use_inverse_triples}
     # copies: parts of a model may share a tensor, which safetensors would note in a header of no fixed order
     save_tensors(path, {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}, header)
 
@@ -64,7 +65,10 @@ def load_model(path: str | os.PathLike[str]) -> tuple[ERModel, dict[str, Any]]:
     tensors, settings = load_tensors(path)
     try:
         factory = CoreTriplesFactory(
-            torch.empty(0, 3, dtype=torch.long), settings["num_entities"], settings["num_relations"]
+            torch.empty(0, 3, dtype=torch.long),
+            settings["num_entities"],
+            settings["num_relations"],
+            create_inverse_triples=settings["create_inverse_triples"],
         )
         kwargs = with_l2(settings["model"], settings["model_kwargs"], settings["l2_weight"])
         # weights are drawn, and thrown away: the global generator is the samplers', and must not notice

@@ -13,7 +13,7 @@ from pykeen.models import ERModel, model_resolver
 from pykeen.triples import CoreTriplesFactory
 
 import negsamp.pools.search
-from negsamp.auxiliary import entity_vectors, predicted_vectors, resolve_auxiliary, score_pairs, train_auxiliary
+from negsamp.auxiliary import asked, entity_vectors, predicted_vectors, resolve_auxiliary, score_pairs, train_auxiliary
 from negsamp.errors import InputError
 from negsamp.models import save_model
 from negsamp.pools.search import top_ids
@@ -199,12 +199,45 @@ def test_a_model_of_other_triples_is_refused(graph: Graph, tmp_path: Path):
             resolve_auxiliary(path, graph.triples)
 
 
-def test_a_model_of_inverse_triples_is_refused_in_memory_and_in_its_file(graph: Graph, tmp_path: Path):
-    # its relation 2r is the graph's r: looked up as it stands, it would give another relation's pools
-    model, settings = train(Nations(create_inverse_triples=True).training, model="TransE")
-    with pytest.raises(ValueError, match="the auxiliary model has 14 entities and 110 relations"):
-        resolve_auxiliary(model, graph.triples)
-    path = tmp_path / "auxiliary.safetensors"
-    save_model(path, model, settings)
-    with pytest.raises(ValueError, match="110 relations"):
-        resolve_auxiliary(path, graph.triples)
+INVERSE = Nations(create_inverse_triples=True).training
+
+
+@pytest.mark.parametrize("name", ["TransE", "DistMult", "RotatE", "SimplE", "TransH"])
+def test_a_model_of_inverse_triples_is_asked_for_heads_as_it_has_learnt_them(name: str, graph: Graph, tmp_path: Path):
+    model, settings = train(INVERSE, model=name)
+    save_model(tmp_path / "auxiliary.safetensors", model, settings)
+    anchors, relations, sides = queries = all_pairs(graph)
+    for found in (
+        resolve_auxiliary(model, graph.triples),
+        resolve_auxiliary(tmp_path / "auxiliary.safetensors", graph.triples),
+    ):
+        with asked(found):
+            scores = torch.empty(len(anchors), graph.num_entities)
+            for block, values in score_pairs(found, *queries):
+                scores[block] = values
+            # as PyKEEN's evaluator asks it
+            tails, heads = (sides == side for side in (TAIL, HEAD))
+            hr, rt = torch.stack([anchors, relations], dim=-1)[tails], torch.stack([relations, anchors], dim=-1)[heads]
+            torch.testing.assert_close(scores[tails], found.predict_t(hr))
+            torch.testing.assert_close(scores[heads], found.predict_h(rt))
+            vectors = predicted_vectors(found, *queries)
+            if vectors is not None and name != "TransE":
+                ranks = (
+                    vectors @ entity_vectors(found).T
+                    if name == "DistMult"
+                    else -torch.cdist(vectors, entity_vectors(found))
+                )
+                torch.testing.assert_close(ranks, scores, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_that_is_asked_keeps_its_mode(graph: Graph):
+    model = make("TransE", graph)
+    for is_training in (True, False):
+        model.train(is_training)
+        with asked(model):
+            assert not model.training
+            assert torch.is_inference_mode_enabled()
+        assert model.training == is_training
+        with pytest.raises(KeyError), asked(model):
+            raise KeyError
+        assert model.training == is_training

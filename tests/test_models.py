@@ -36,7 +36,7 @@ def test_a_model_is_the_same_when_loaded(name: str, l2_weight: float, tmp_path: 
     path = tmp_path / "model.safetensors"
     save_model(path, model, settings)
     loaded, found = load_model(path)
-    assert found == {**settings, "num_entities": 14, "num_relations": 55}
+    assert found == {**settings, "num_entities": 14, "num_relations": 55, "create_inverse_triples": False}
     assert type(loaded) is type(model)
     assert not loaded.training
     lines = Nations().training.mapped_triples

@@ -4,7 +4,7 @@ import torch
 from pykeen.models import ERModel
 from pykeen.typing import FloatTensor, LongTensor
 
-from negsamp.auxiliary import entity_vectors, predicted_vectors, score_pairs
+from negsamp.auxiliary import asked, entity_vectors, predicted_vectors, score_pairs
 from negsamp.pools.exclusions import ranges
 from negsamp.pools.search import Metric, Search, check_search, nearest_by_faiss, score_blocks, top_ids
 from negsamp.pools.spans import LookUp, Pools
@@ -61,24 +61,25 @@ def find_near_misses(
     check_search(search, metric, grow=grow)
     pairs = triples.unpair(keys)
     k = min(num_neighbors, triples.num_entities)
-    vectors = predicted_vectors(model, *pairs)
-    if search == "faiss":
-        if vectors is None:
-            raise ValueError(f"{type(model).__name__} predicts no vectors, only scores: use search='exact'")
-        found = nearest_by_faiss(vectors, entity_vectors(model), k, metric).cpu()
-        row, column = (found >= 0).nonzero().unbind(dim=-1)
-        return row, found[row, column]
-    blocks = score_pairs(model, *pairs) if vectors is None else score_blocks(vectors, entity_vectors(model), metric)
-    rows, entities = [keys[:0]], [keys[:0]]
-    for block, scores in blocks:
-        if grow:
-            row, entity = _grown(triples, keys[block.cpu()], scores, k)
-        else:
-            entity = top_ids(scores, k).flatten()
-            row = torch.arange(len(block)).repeat_interleave(k)
-        rows.append(block.cpu()[row.cpu()])
-        entities.append(entity.cpu())
-    return torch.cat(rows), torch.cat(entities)
+    with asked(model):
+        vectors = predicted_vectors(model, *pairs)
+        if search == "faiss":
+            if vectors is None:
+                raise ValueError(f"{type(model).__name__} predicts no vectors, only scores: use search='exact'")
+            found = nearest_by_faiss(vectors, entity_vectors(model), k, metric).cpu()
+            row, column = (found >= 0).nonzero().unbind(dim=-1)
+            return row, found[row, column]
+        blocks = score_pairs(model, *pairs) if vectors is None else score_blocks(vectors, entity_vectors(model), metric)
+        rows, entities = [keys[:0]], [keys[:0]]
+        for block, scores in blocks:
+            if grow:
+                row, entity = _grown(triples, keys[block.cpu()], scores, k)
+            else:
+                entity = top_ids(scores, k).flatten()
+                row = torch.arange(len(block)).repeat_interleave(k)
+            rows.append(block.cpu()[row.cpu()])
+            entities.append(entity.cpu())
+        return torch.cat(rows), torch.cat(entities)
 
 
 def _grown(triples: TripleSet, keys: LongTensor, scores: FloatTensor, wanted: int) -> tuple[LongTensor, LongTensor]:

@@ -4,7 +4,7 @@ import torch
 from pykeen.models import ERModel
 from pykeen.typing import FloatTensor, LongTensor
 
-from negsamp.auxiliary import entity_vectors
+from negsamp.auxiliary import asked, entity_vectors
 from negsamp.pools.exclusions import ranges
 from negsamp.pools.search import Metric, Search, check_search, nearest, nearest_by_faiss, score_blocks
 from negsamp.pools.spans import LookUp, Pools
@@ -35,7 +35,8 @@ def nearest_neighbor_pools(
     :raises ValueError: if an option has no such value
     """
     check_search(search, metric, grow=grow)
-    vectors = entity_vectors(auxiliary)
+    with asked(auxiliary):
+        vectors = entity_vectors(auxiliary)
     k = min(num_neighbors, triples.num_entities - 1)
     if grow:
         return _growing_pools(triples, vectors, k, metric)

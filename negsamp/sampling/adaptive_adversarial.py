@@ -69,10 +69,7 @@ class AdaptiveAdversarialNegativeSampler(PoolNegativeSampler):
         resolve_auxiliary(model, self.triples)
         chosen = self._whose_turn(max_pairs)
         keys = self.triples.known_positives.keys
-        is_training = model.training
-        model.eval()
         rows, entities = find_near_misses(self.triples, model, keys[chosen], **self.search)
-        model.train(is_training)
         is_chosen = torch.zeros_like(self._is_found).index_fill(0, chosen, True)
         kept = ~is_chosen[self._found[0]]
         self._found = (torch.cat([self._found[0][kept], chosen[rows]]), torch.cat([self._found[1][kept], entities]))
