@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: reproduce test lint clean
+.PHONY: reproduce test lint docs clean
 
 reproduce: $(VENV)/installed ## the embedded default, from graphs to tables and figures
 	$(BIN)/snakemake --cores $(CORES)
 	@echo "Tables are in results/default/tables, figures in results/default/figures."
 
-test: $(VENV)/installed lint ## everything that CI checks
+test: $(VENV)/installed lint docs ## everything that CI checks
 	$(BIN)/pytest -n auto
 
 lint: $(VENV)/installed
@@ -19,6 +19,9 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check --compact-diff Snakefile rules
 	$(BIN)/snakemake --lint
+
+docs: $(VENV)/installed ## the pages, in build/docs
+	$(BIN)/sphinx-build -W --keep-going -b html docs build/docs
 
 # torch by itself first, so that the rest takes the build that is there, for the CPU or for a GPU
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -29,4 +32,4 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 clean: ## remove the environment and what the workflow made
-	rm -rf $(VENV) resources results logs .snakemake
+	rm -rf $(VENV) build resources results logs .snakemake

@@ -437,8 +437,10 @@ class Oracle:
             anchor, replaced = (h, t) if side == "tail" else (t, h)
             if name == "typedbyclass":
                 return tuple(sorted(self.schema.entity_classes.get(replaced, ())))
-            keys = {"random": (), "corrupt": (r,), "typed": (r,), "nearestneighbor": (replaced,)}
-            return keys.get(name, (anchor, r))
+            if name == "nearestneighbor":
+                # a k that grows is the query's own
+                return (replaced, anchor, r) if options.get("grow") else (replaced,)
+            return {"random": (), "corrupt": (r,), "typed": (r,)}.get(name, (anchor, r))
 
         sizes = []
         # queries with the same pool in a row: it is built once, and only one is ever held

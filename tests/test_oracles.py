@@ -291,8 +291,9 @@ def test_sizes_count_the_candidates_of_each_query():
         "nearestneighbor": {"entities": entities, "k": 4},
         "adversarial": {"entities": entities, "predict": transe(entities, relations), "k": 4},
     }
-    for name in ("random", "corrupt", "typed", "typedbyclass", "relational", "nearestneighbor", "adversarial"):
-        kwargs = options.get(name, {})
+    names = ("random", "corrupt", "typed", "typedbyclass", "relational", "nearestneighbor", "adversarial")
+    growing = [(name, {**kwargs, "grow": True}) for name, kwargs in options.items()]
+    for name, kwargs in [*((name, options.get(name, {})) for name in names), *growing]:
         for side in ("head", "tail"):
             if name in ("typedbyclass", "nearestneighbor"):
                 queries = {triple: triple for triple in triples}

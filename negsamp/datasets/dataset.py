@@ -107,7 +107,7 @@ class SchemaDataset(EagerDataset):
         :param name: the name in results
         :param triples: ``training``, ``validation`` and ``testing``, repeats included
         :param mapping: the ids of entities and of relations; None: the sorted names of all splits are numbered
-        :param metadata: what :func:`negsamp.datasets.folder.read_metadata` returns
+        :param metadata: what :func:`negsamp.datasets.read_metadata` returns
         :param negatives: what :func:`negsamp.datasets.folder.read_negatives` returns
         :param source: provenance, for the report
         :param licence: None: unknown

@@ -130,7 +130,7 @@ def _read_ids(path: Folder) -> dict[str, int]:
 
 
 def read_metadata(folder: Folder) -> dict[str, dict[str, Any]] | None:
-    """Read classes, domains, ranges and the hierarchy, as :meth:`negsamp.schema.Schema.from_names` takes them.
+    """Read classes, domains, ranges and the hierarchy, as :meth:`negsamp.Schema.from_names` takes them.
 
     :param folder: the data set's folder
 

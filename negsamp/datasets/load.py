@@ -35,7 +35,7 @@ def load_dataset(
         ``train.txt``), or the name of a registered, bundled or synthetic data set, in any case
     :param mirror: a folder that holds registered archives, looked in before their addresses; None: the environment
         variable ``NEGSAMP_MIRROR``, if set
-    :param synthetic: options of :func:`negsamp.datasets.synthetic.generate`, for the synthetic data set
+    :param synthetic: options of :func:`negsamp.datasets.generate`, for the synthetic data set
     :param cache: where downloaded archives are kept; None: the user's cache folder
     :param name: what to call a folder in results; None: its own name
 

@@ -104,15 +104,13 @@ def _describe_schema(schema: Schema | None) -> dict[str, int]:
 
 
 def count_near_inverses(triples: LongTensor, num_entities: int, num_relations: int) -> int:
-    """Count the relations that another relation nearly reverses: test answers may stand in training, turned round.
+    """Count the relations that another nearly reverses: test answers may stand in training, turned round [akrami2020]_.
 
     :param triples: shape: (num_triples, 3), distinct
     :param num_entities: the number of entities
     :param num_relations: the number of relations
 
     :returns: how many relations have such a partner; a symmetric relation is not its own partner
-
-    .. [akrami2020] Akrami et al., *Realistic Re-evaluation of Knowledge Graph Completion Methods*, SIGMOD 2020
     """
     heads, relations, tails = triples.T.numpy()
     pairs = np.concatenate([heads * num_entities + tails, tails * num_entities + heads])

@@ -38,7 +38,7 @@ def run_trials(
     :param dataset: the data set
     :param study: the study
     :param trials: the numbers of the trials
-    :param space: the search space, see :func:`negsamp.hpo.space.suggest`
+    :param space: the search space, see :func:`negsamp.hpo.suggest`
     :param seed: the base seed of the experiment
     :param options: what all trainings have in common
     :param pools: the stored pools; None for PyKEEN's own samplers
@@ -97,7 +97,7 @@ def retrain(
 
     :param dataset: the data set
     :param study: the study
-    :param best: what :func:`negsamp.hpo.choice.choose` returned
+    :param best: what :func:`negsamp.hpo.choose` returned
     :param seed: the seed that the training's own is derived from, the same for every sampler
     :param options: what all trainings have in common
     :param pools: the stored pools; None for PyKEEN's own samplers

@@ -51,7 +51,7 @@ class Answers:
     excluded_starts: LongTensor
     #: how long it is
     excluded: LongTensor
-    #: shape: (num_excluded,): see :attr:`negsamp.pools.exclusions.Exclusions.ranks`
+    #: shape: (num_excluded,): see :attr:`negsamp.pools.Exclusions.ranks`
     ranks: LongTensor
 
 
@@ -97,7 +97,7 @@ class Stage:
 
         :param answers: what the queries may draw from
         :param slots: shape: (num_slots,): the query of each slot
-        :param ranks: shape: (num_slots,): at least 0, below :attr:`Answers.free` of the slot's query
+        :param ranks: shape: (num_slots,): at least 0, below :attr:`negsamp.pools.stage.Answers.free` of the slot's query
 
         :returns: shape: (num_slots,)
         """

@@ -41,7 +41,7 @@ class AuxiliaryNegativeSampler(PoolNegativeSampler):
         :param metric: ``"euclidean"``, ``"dot"`` or ``"cosine"``
         :param search: ``"exact"``, in a bounded amount of memory; or ``"faiss"``, approximate, for graphs of millions
             of entities
-        :param kwargs: passed on to :class:`PoolNegativeSampler`
+        :param kwargs: passed on to :class:`negsamp.PoolNegativeSampler`
 
         :raises InputError: if there is no auxiliary model, or it belongs to other triples
         :raises ValueError: if an option has no such value

@@ -54,7 +54,7 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         :class:`negsamp.SamplerHandle` shows.
     """
 
-    #: the pools that ``fallback="semantic"`` means, by name; see :meth:`stages_named`
+    #: the pools that ``fallback="semantic"`` means, by name; see :meth:`PoolNegativeSampler.stages_named`
     semantic_fallback: ClassVar[tuple[str, ...]] = ("typed", "corrupt", "everything")
 
     #: what the pool is built from beside the triples
@@ -220,9 +220,9 @@ class PoolNegativeSampler(NegativeSampler, ABC):
     def corrupt_batch(self, positive_batch: LongTensor) -> LongTensor:
         """Draw negatives, without the mask.
 
-        :param positive_batch: shape: (*batch_dims, 3)
+        :param positive_batch: shape: ``(*batch_dims, 3)``
 
-        :returns: shape: (*batch_dims, num_negs_per_pos, 3)
+        :returns: shape: ``(*batch_dims, num_negs_per_pos, 3)``
         """
         negatives, _ = self._draw(positive_batch.reshape(-1, 3).cpu(), None)
         return negatives.view(*positive_batch.shape[:-1], self.num_negs_per_pos, 3).to(positive_batch.device)

@@ -45,9 +45,9 @@ class ExactFilterer(Filterer):
     def contains(self, batch: MappedTriples) -> BoolTensor:
         """Tell which triples are training triples.
 
-        :param batch: shape: (*batch_dims, 3)
+        :param batch: shape: ``(*batch_dims, 3)``
 
-        :returns: shape: (*batch_dims,)
+        :returns: shape: ``(*batch_dims,)``
         """
         # an id beyond those of training could be numbered like another triple
         within = (batch < self.sizes).all(dim=-1)

@@ -224,12 +224,69 @@ def test_metadata_that_type_nothing_make_no_schema(tmp_path: Path) -> None:
             {"likes": {"domain": [None]}},
             r"the domain of 'likes' is \[None\], expected a class",
         ),
+        (
+            "relation_domain_range",
+            {"likes": {"domain": "person", "inferred": "domain"}},
+            "'likes' has 'domain' inferred, expected some of",
+        ),
+        (
+            "relation_domain_range",
+            {"likes": {"domain": "person", "inferred": ["Domain"]}},
+            r"'likes' has \['Domain'\] inferred, expected some of \[\"domain\", \"range\"\]",
+        ),
+        ("relation_domain_range", {"likes": {"inferred": [1]}}, r"'likes' has \[1\] inferred, expected some of"),
+        ("relation_domain_range", {"likes": {"inferred": None}}, "'likes' has None inferred, expected some of"),
+        ("relation_domain_range", {"likes": {"inferred": {"range": 1}}}, "'likes' has .* inferred, expected some of"),
     ],
 )
 def test_metadata_of_a_wrong_shape_are_refused(tmp_path: Path, file: str, content: Any, message: str) -> None:
     write(tmp_path, {**FULL, f"metadata/{file}.json": content})
     with pytest.raises(InputError, match=rf"metadata/{file}\.json: .*{message}"):
         read_metadata(tmp_path)
+
+
+def with_domains(tmp_path: Path, content: Mapping[str, Any]) -> SchemaDataset:
+    return read(write(tmp_path, {**FULL, "metadata/relation_domain_range.json": content}))
+
+
+def test_inferred_domains_and_ranges_are_marked_as_they_are_written(tmp_path: Path) -> None:
+    content = {
+        "sees": {"domain": ["adult", "person"], "range": "animal", "inferred": ["domain", "range"]},
+        "likes": {"domain": "person", "range": "person", "inferred": ["range"]},
+    }
+    dataset = with_domains(tmp_path / "given", content)
+    assert dataset.schema is not None
+    # sees is relation 0, likes is relation 1
+    assert dataset.schema.inferred.tolist() == [0, 1, 3]
+    assert dataset.report["notes"][-1] == "1 domains and 2 ranges are inferred"
+    write_folder(dataset, tmp_path / "written")
+    written = json.loads((tmp_path / "written/metadata/relation_domain_range.json").read_text())
+    assert written == content
+    assert same_schema(read(tmp_path / "written").schema, dataset.schema)
+
+
+def test_what_is_not_inferred_has_no_mark(tmp_path: Path) -> None:
+    content = {"likes": {"domain": "person", "range": "None", "inferred": []}, "sees": {"range": "animal"}}
+    dataset = with_domains(tmp_path / "given", content)
+    assert dataset.schema is not None
+    assert dataset.schema.inferred.tolist() == []
+    assert not any("inferred" in note for note in dataset.report["notes"])
+    write_folder(dataset, tmp_path / "written")
+    written = json.loads((tmp_path / "written/metadata/relation_domain_range.json").read_text())
+    assert {key for entry in written.values() for key in entry} == {"domain", "range"}
+
+
+def test_a_mark_is_of_a_relation_that_has_an_id(tmp_path: Path) -> None:
+    for entry in ({"domain": "person", "inferred": ["domain"]}, {"domain": "None", "inferred": ["domain"]}):
+        with pytest.raises(InputError, match="'hates' is in no triple and in no mapping; remove or rename it"):
+            with_domains(tmp_path, {"hates": entry})
+
+
+def test_what_is_missing_is_not_inferred(tmp_path: Path) -> None:
+    dataset = with_domains(tmp_path, {"likes": {"domain": "None", "range": "person", "inferred": ["domain", "range"]}})
+    assert dataset.schema is not None
+    assert dataset.schema.inferred.tolist() == [3]
+    assert dataset.report["notes"][-1] == "0 domains and 1 ranges are inferred"
 
 
 # Archives
@@ -303,6 +360,20 @@ def test_the_report_counts_what_is_odd(tmp_path: Path) -> None:
             "1 of 3 classes have no entity",
         ],
     }
+
+
+def test_the_report_tells_cycles_and_classes_that_nobody_has(tmp_path: Path) -> None:
+    above = {"adult": ["person"], "person": ["being", "adult"], "being": [], "plant": ["tree"], "tree": ["plant"]}
+    report = read(write(tmp_path, {**FULL, "metadata/subclass_of.json": {**above, "stone": ["stone"]}})).report
+    # animal, plant, stone and tree
+    assert report["notes"][-4:] == [
+        "4 of 7 classes have no entity",
+        "the class hierarchy has a cycle through adult, person",
+        "the class hierarchy has a cycle through plant, tree",
+        "the class hierarchy has a cycle through stone",
+    ]
+    assert report["superclass_pairs"] == 6
+    assert not any("cycle" in note for note in read(write(tmp_path, FULL)).report["notes"])
 
 
 def test_triples_with_unseen_names_are_kept(tmp_path: Path) -> None:

@@ -1,9 +1,13 @@
-"""What every sampler keeps to; one without a case here fails the suite."""
+"""What every sampler keeps to; one without a case here fails the suite.
 
-import copy
+The laws that hold for any strategy are :class:`negsamp.testing.SamplerContract`, run here over the samplers of the
+package with the oracle's pools; below them, each slot of any graph is checked against the oracle's rules.
+"""
+
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
@@ -18,6 +22,7 @@ from graphs import (
     graph_named,
     graph_of,
     keys_of,
+    plain_schema,
     random_graphs,
     random_triples,
     record,
@@ -25,13 +30,14 @@ from graphs import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import SIDES, check_slots
+from oracles import SIDES, Side, check_slots
 from pykeen.sampling import NegativeSampler, negative_sampler_resolver
 from pykeen.triples.instances import BatchedSLCWAInstances
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader
 
-import negsamp
-from negsamp import SAMPLERS, PoolNegativeSampler, SamplerHandle
+import negsamp.testing
+from negsamp import SAMPLERS, PoolNegativeSampler
+from negsamp.datasets import SchemaDataset
 from negsamp.models import save_model
 from negsamp.sampling.sides import Corruption
 from negsamp.triples import triples_digest
@@ -68,6 +74,36 @@ def graph() -> Graph:
     return graph_named("nations")
 
 
+# The laws
+
+
+@cache
+def graph_of_the_laws(name: str) -> Graph:
+    """Return a graph of the laws as the oracle takes it."""
+    dataset = negsamp.testing.graph_named(name)
+    training, schema = dataset.training, plain_schema(dataset.schema)
+    return Graph(name, training.mapped_triples, training.num_entities, training.num_relations, schema)
+
+
+class OracleContract(negsamp.testing.SamplerContract):
+    """The laws, with pools from the oracle."""
+
+    def options(self, dataset: SchemaDataset) -> dict[str, Any]:
+        return CASES[self.sampler.get_normalized_name()](graph_of_the_laws(dataset.name))
+
+    def expected_pool(self, dataset: SchemaDataset, h: int, r: int, t: int, side: Side) -> set[int]:
+        graph, name = graph_of_the_laws(dataset.name), self.sampler.get_normalized_name()
+        return graph.oracle.pool(name, h, r, t, side, **graph.oracle_options(name))
+
+
+# one class a sampler, under a name by which pytest collects it
+for _cls in SAMPLERS.values():
+    globals()[f"Test{_cls.__name__}"] = type(f"Test{_cls.__name__}", (OracleContract,), {"sampler": _cls})
+
+
+# The samplers of the package
+
+
 def test_every_sampler_has_a_case():
     def concrete(cls: type) -> Iterator[type]:
         for sub in cls.__subclasses__():
@@ -94,48 +130,10 @@ def test_the_package_and_pykeen_know_it_by_name(name: str):
     assert getattr(negsamp, cls.__name__) is cls
 
 
-@every_sampler
-def test_the_signature_names_every_option(name: str):
-    names = set(inspect.signature(SAMPLERS[name]).parameters)
-    assert {"mapped_triples", "num_negs_per_pos", "filtered", "fallback", "corruption", "pools", "schema"} <= names
-    assert "kwargs" not in names
-
-
-@every_sampler
-@pytest.mark.parametrize("dims", [(), (1,), (7,), (0,), (2, 3), (2, 0, 3), (2, 1, 3)])
-@pytest.mark.parametrize("n", [1, 4])
-def test_any_batch_dimensions(name: str, dims: tuple[int, ...], n: int, graph: Graph):
-    positives = graph.lines[: int(np.prod(dims))].reshape(*dims, 3)
-    sampler = make(name, graph, num_negs_per_pos=n, fallback="random")
-    negatives = sampler.corrupt_batch(positives)
-    assert negatives.shape == (*dims, n, 3)
-    assert negatives.dtype == torch.long
-    assert (negatives[..., 1] == positives[..., None, 1]).all()
-
-
-@every_sampler
-def test_the_positives_are_left_alone(name: str, graph: Graph):
-    positives = graph.lines[:100].clone()
-    make(name, graph, num_negs_per_pos=3).sample(positives)
-    assert torch.equal(positives, graph.lines[:100])
-
-
-@every_sampler
-def test_one_negative_is_the_default(name: str, graph: Graph):
-    assert make(name, graph).sample(graph.lines[:5])[0].shape == (5, 1, 3)
-
-
-@every_sampler
-def test_counts_are_inferred_as_pykeen_does(name: str):
-    graph = graph_named("nations")
-    sampler = SAMPLERS[name](mapped_triples=graph.lines, **CASES[name](graph))
-    assert (sampler.num_entities, sampler.num_relations) == (14, 55)
-
-
 # The rules of slots, on any graph
 
 
-def check_batch(graph: Graph, sampler: PoolNegativeSampler, name: str, fallback: str | None, batch: list) -> None:
+def check_batch(graph: Graph, sampler: PoolNegativeSampler, name: str, fallback: Any, batch: list) -> None:
     """Draw for a batch, and check every slot against the definitions."""
     n, filtered = sampler.num_negs_per_pos, sampler.filtered
     positives = torch.tensor(batch)
@@ -185,7 +183,7 @@ def check_positive(
     graph: Graph,
     sampler: PoolNegativeSampler,
     name: str,
-    fallback: str | None,
+    fallback: str | list[str] | None,
     i: int,
     triple: tuple[int, int, int],
     negatives: torch.Tensor,
@@ -284,6 +282,27 @@ def test_every_slot_of_any_graph_follows_the_rules(name: str, fallback: str | No
     check_batch(graph, make(name, graph, fallback=fallback, **options), name, fallback, batch)
 
 
+#: pools that a fallback may name; two names of the same one are one too many
+POOLS = ("everything", "random", "corrupt", "relational", "typed", "typedbyclass")
+lists_of_pools = st.lists(
+    st.sampled_from(POOLS), min_size=1, max_size=4, unique_by=lambda name: {"random": "everything"}.get(name, name)
+)
+
+
+@every_sampler
+@given(case=cases(), fallback=lists_of_pools, seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=30)
+def test_every_slot_follows_the_rules_where_the_fallback_names_pools(
+    name: str, case: tuple, fallback: list[str], seed: int
+):
+    graph, batch, options = case
+    torch.manual_seed(seed)
+    sampler = make(name, graph, fallback=fallback, **{**options, "schema": graph.schema})
+    labels = ["everything" if pool == "random" else pool for pool in fallback]
+    assert [stage.name for stage in sampler.stages] == ["pool", *labels]
+    check_batch(graph, sampler, name, fallback, batch)
+
+
 @every_sampler
 @pytest.mark.parametrize("fallback", FALLBACKS)
 @pytest.mark.parametrize("n", [1, 10, 41])
@@ -336,30 +355,6 @@ def test_a_slot_without_any_entity_is_masked_and_holds_no_training_triple():
     assert not set(map(tuple, sampler.corrupt_batch(positives).reshape(-1, 3).tolist())) & graph.oracle.triples
 
 
-def test_a_batch_without_any_valid_slot_is_rescued_once():
-    graph = graph_of({(0, 0, 1), (2, 1, 3)}, num_entities=5, num_relations=2)
-    sampler = make("corrupt", graph, num_negs_per_pos=4)
-    negatives, mask = sampler.sample(graph.lines)
-    assert int(mask.sum()) == 1
-    assert sampler.usage == {"pool": 0, "masked": 7, "rescued": 1}
-    assert tuple(negatives[mask][0].tolist()) not in graph.oracle.triples
-
-
-def test_each_window_of_a_sub_batch_is_rescued():
-    graph = graph_of({(i, i, i + 1) for i in range(7)}, num_entities=9, num_relations=7)
-    for size, windows in ((1, 7), (2, 4), (3, 3), (7, 1), (100, 1), (None, 1)):
-        _, mask = make("corrupt", graph, num_negs_per_pos=2, sub_batch_size=size).sample(graph.lines)
-        per_window = [int(part.sum()) for part in mask.split(size or 7)]
-        assert per_window == [1] * windows
-
-
-def test_where_nothing_is_left_of_everything_nothing_can_be_rescued():
-    graph = graph_of({(h, 0, t) for h in range(2) for t in range(2)}, num_entities=2, num_relations=1)
-    negatives, mask = make("random", graph, num_negs_per_pos=2, fallback="random").sample(graph.lines)
-    assert not mask.any()
-    assert torch.equal(negatives, graph.lines[:, None].expand(-1, 2, -1))
-
-
 # PyKEEN's filterers
 
 
@@ -389,29 +384,7 @@ def test_a_filterer_that_masks_all_still_leaves_a_valid_slot():
         assert min(sampler.usage.values()) >= 0
 
 
-# Seeds and workers
-
-
-@every_sampler
-@pytest.mark.parametrize("corruption", get_args(Corruption))
-def test_the_same_seed_gives_the_same_negatives(name: str, corruption: Corruption, graph: Graph):
-    results = []
-    for seed in (1, 1, 2):
-        sampler = make(name, graph, num_negs_per_pos=5, fallback="random", corruption=corruption)
-        torch.manual_seed(seed)
-        results.append(torch.stack([sampler.sample(graph.lines[:100])[0] for _ in range(2)]))
-    assert torch.equal(results[0], results[1])
-    assert not torch.equal(results[0], results[2])
-    assert not torch.equal(results[0][0], results[0][1])
-
-
-@every_sampler
-def test_building_draws_nothing(name: str, graph: Graph):
-    graph.model  # noqa: B018
-    torch.manual_seed(0)
-    before = torch.get_rng_state()
-    make(name, graph, fallback="semantic", schema=graph.schema)
-    assert torch.equal(torch.get_rng_state(), before)
+# Seeds, workers, state
 
 
 @pytest.mark.parametrize("name", ["nearestneighbor", "adversarial"])
@@ -427,30 +400,6 @@ def test_an_auxiliary_in_a_file_leaves_the_seed_alone(name: str, graph: Graph, t
     assert not torch.equal(*draws)
 
 
-class OneBatchPerWorker(IterableDataset):
-    """Samples the same positives in each worker, and tells which one."""
-
-    def __init__(self, sampler: PoolNegativeSampler, positives: torch.Tensor) -> None:
-        self.sampler, self.positives = sampler, positives
-
-    def __iter__(self) -> Iterator[tuple[int, torch.Tensor]]:
-        yield get_worker_info().id, self.sampler.sample(self.positives)[0]
-
-
-@every_sampler
-def test_two_workers_never_draw_alike_and_repeat_for_the_same_seed(name: str, graph: Graph):
-    # with the side fixed, nothing but the entities is left to chance
-    sampler = make(name, graph, num_negs_per_pos=5, fallback="random", corruption="tail")
-    runs = []
-    for _ in range(2):
-        torch.manual_seed(0)
-        loader = DataLoader(OneBatchPerWorker(sampler, graph.lines[:50]), batch_size=None, num_workers=2)
-        runs.append(dict(loader))
-    assert not torch.equal(runs[0][0], runs[0][1])
-    for worker in (0, 1):
-        assert torch.equal(runs[0][worker], runs[1][worker])
-
-
 def test_pykeens_instances_draw_in_two_workers(graph: Graph):
     instances = BatchedSLCWAInstances.from_triples_factory(
         graph.factory, batch_size=100, drop_last=False, negative_sampler="corrupt"
@@ -462,34 +411,9 @@ def test_pykeens_instances_draw_in_two_workers(graph: Graph):
 
 
 @every_sampler
-def test_copies_draw_alike(name: str, graph: Graph):
-    sampler = make(name, graph, num_negs_per_pos=3)
-    draws = []
-    for each in (sampler, copy.deepcopy(sampler)):
-        torch.manual_seed(0)
-        draws.append(each.sample(graph.lines[:50])[0])
-    assert torch.equal(*draws)
-
-
-@every_sampler
 def test_the_auxiliary_model_is_no_part_of_the_sampler(name: str, graph: Graph):
     assert not list(make(name, graph).parameters())
     assert not make(name, graph).state_dict()
-
-
-# Counting
-
-
-@every_sampler
-def test_usage_adds_up_over_batches(name: str, graph: Graph):
-    handle = SamplerHandle()
-    sampler = make(name, graph, num_negs_per_pos=7, fallback="semantic", schema=graph.schema, handle=handle)
-    assert handle.sampler is sampler
-    for start in (0, 100, 200):
-        sampler.sample(graph.lines[start : start + 100])
-    assert total(sampler.usage) == 3 * 100 * 7
-    assert min(sampler.usage.values()) >= 0
-    assert sampler.usage["pool"] > 0
 
 
 # What is refused
@@ -541,6 +465,16 @@ def test_unknown_classes_are_refused(graph: Graph):
         make("typedbyclass", graph, classes="some")
 
 
-def test_an_unknown_stage_is_refused(graph: Graph):
-    with pytest.raises(ValueError, match="no pool is called 'nearby'"):
-        list(make("corrupt", graph).stages_named("nearby"))
+def test_a_fallback_names_pools_that_there_are_and_each_once(graph: Graph):
+    known = "everything, random, corrupt, relational, typed, ancestors, typedbyclass"
+    with pytest.raises(ValueError, match=f"no pool is called 'nearby'; a fallback may name {known}"):
+        make("corrupt", graph, fallback=["relational", "nearby"])
+    with pytest.raises(ValueError, match=r"fallback is \['corrupt', 'corrupt'\]; each pool can be named once"):
+        make("corrupt", graph, fallback=["corrupt", "corrupt"])
+
+
+@pytest.mark.parametrize("pool", ["typed", "ancestors", "typedbyclass"])
+def test_a_fallback_to_classes_wants_a_schema(pool: str, graph: Graph):
+    with pytest.raises(ValueError, match=rf"the fallback '{pool}' needs a schema: give schema=\.\.\."):
+        make("corrupt", graph, fallback=["relational", pool])
+    assert make("corrupt", graph, fallback=["relational", pool], schema=graph.schema).stages[1].name == "relational"

@@ -1,0 +1,77 @@
+"""What the pages show runs, prints what they say, and is valid."""
+
+import contextlib
+import copy
+import gc
+import importlib
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PAGES = ROOT / "docs"
+#: language, content, and the output that follows it, if any
+BLOCK = re.compile(r"^```(python|yaml)\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_is_imported_stays() -> Iterator[None]:
+    """Spare PyKEEN's collection of garbage, once an epoch, the walk through all modules."""
+    # what torch imports in the first step of an optimizer, half as much again
+    importlib.import_module("torch._dynamo")
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def blocks_of(name: str) -> list[tuple[str, str, str]]:
+    return BLOCK.findall((PAGES / f"{name}.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["index", "samplers", "adaptive-adversarial", "given-negatives", "schema"])
+def test_the_examples_of_a_page_run_one_after_another(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {}
+    for language, content, shown in blocks_of(name):
+        if language == "yaml":
+            write_named(content)
+            continue
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(content, f"{name}.md", "exec"), namespace)  # noqa: S102
+        assert printed.getvalue() == shown
+
+
+def write_named(content: str) -> None:
+    """Write a block whose first line is a comment that names the file."""
+    path = Path(content.split("\n")[0].removeprefix("# "))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+
+
+def overlays() -> list[str]:
+    found = [block for page in sorted(PAGES.glob("*.md")) for block in blocks_of(page.stem)]
+    return [content for language, content, _ in found if language == "yaml" and content.startswith("# configs/")]
+
+
+@pytest.mark.parametrize("content", overlays(), ids=lambda content: content.split("\n")[0])
+def test_configs_on_the_pages_are_valid_over_the_default(content: str) -> None:
+    config = copy.deepcopy(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")))
+    for key, value in yaml.safe_load(content).items():
+        config[key] = {**config[key], **value} if isinstance(value, dict) else value
+    schema = yaml.safe_load((ROOT / "rules/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(config)
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    listed = re.search(r"```\{toctree\}.*?\n\n(.*?)```", (PAGES / "index.md").read_text(encoding="utf-8"), re.DOTALL)
+    pages = {path.stem for path in PAGES.iterdir() if path.suffix in (".md", ".rst")}
+    assert pages == {*listed.group(1).split(), "index"}
