@@ -1,13 +1,28 @@
 """What all tests share."""
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+# what torch imports in the first step of an optimizer: frozen too
+import torch._dynamo
+
+pytest.register_assert_rewrite("negsamp.testing")
+
 #: a mirror beside the checkout is used as it is
 NEIGHBOUR = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_is_imported_stays() -> Iterator[None]:
+    """Spare PyKEEN's collection of garbage, once an epoch, the walk through all modules."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

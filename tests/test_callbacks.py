@@ -2,10 +2,7 @@
 
 import copy
 import csv
-import gc
-import importlib
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +29,6 @@ from negsamp.errors import InputError
 
 #: how many entities the samplers that are refreshed take for near misses, before any is excluded
 NUM_NEIGHBORS = 4
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _what_is_imported_stays() -> Iterator[None]:
-    """Spare PyKEEN's collection of garbage, once an epoch, the walk through all modules."""
-    # what torch imports in the first step of an optimizer, half as much again
-    importlib.import_module("torch._dynamo")
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from unittest.mock import patch
 import pytest
 from pykeen.sampling import negative_sampler_resolver
 
-from negsamp import SAMPLERS
+from negsamp import SAMPLERS, RandomNegativeSampler, register_sampler
 
 PAGE = (Path(__file__).parents[1] / "docs" / "own-strategies.md").read_text(encoding="utf-8")
 
@@ -57,6 +57,19 @@ def test_the_page_prints_what_is_shown(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_strategy_takes_no_more_than_fifteen_lines() -> None:
     (strategy,) = (node for node in ast.parse(BLOCKS[0][0]).body if isinstance(node, ast.ClassDef))
     assert strategy.end_lineno - strategy.decorator_list[0].lineno + 1 <= 15
+
+
+def test_a_name_is_taken_once_and_a_class_may_be_defined_again() -> None:
+    class CorruptNegativeSampler(RandomNegativeSampler):
+        pass
+
+    with pytest.raises(ValueError, match="the name 'corrupt' is that of CorruptNegativeSampler already: rename"):
+        register_sampler(CorruptNegativeSampler)
+    again = classes_of_the_page()["RareNegativeSampler"]
+    with registries_as_they_were():
+        register_sampler(TestRare.sampler)
+        assert register_sampler(again) is again
+        assert negative_sampler_resolver.lookup("rare") is SAMPLERS["rare"] is again
 
 
 def test_no_other_test_meets_the_strategy() -> None:

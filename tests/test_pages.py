@@ -2,11 +2,8 @@
 
 import contextlib
 import copy
-import gc
-import importlib
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +15,6 @@ ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs"
 #: language, content, and the output that follows it, if any
 BLOCK = re.compile(r"^```(python|yaml)\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _what_is_imported_stays() -> Iterator[None]:
-    """Spare PyKEEN's collection of garbage, once an epoch, the walk through all modules."""
-    # what torch imports in the first step of an optimizer, half as much again
-    importlib.import_module("torch._dynamo")
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def blocks_of(name: str) -> list[tuple[str, str, str]]:

@@ -97,7 +97,7 @@ class Stage:
 
         :param answers: what the queries may draw from
         :param slots: shape: (num_slots,): the query of each slot
-        :param ranks: shape: (num_slots,): at least 0, below :attr:`negsamp.pools.stage.Answers.free` of the slot's query
+        :param ranks: shape: (num_slots,): at least 0, below :attr:`Answers.free` of the slot's query
 
         :returns: shape: (num_slots,)
         """

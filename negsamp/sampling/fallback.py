@@ -29,7 +29,7 @@ Fallback = str | Sequence[str] | None
 MASKED = -1
 
 #: the pools by name that are known to every sampler
-POOLS = ("everything", "random", "corrupt", "relational", "typed", "ancestors", "typedbyclass")
+POOLS = ("everything", "corrupt", "relational", "typed", "ancestors", "typedbyclass")
 NEED_SCHEMA = ("typed", "ancestors", "typedbyclass")
 
 
@@ -51,9 +51,10 @@ def fallback_names(fallback: Fallback, semantic: Sequence[str], schema: Schema |
             return [name for name in semantic if schema is not None or name not in NEED_SCHEMA]
         case str():
             raise ValueError(f"fallback is {fallback!r}; it must be None, 'random', 'semantic' or a list of pools")
-    if len(set(fallback)) < len(fallback):
+    names = ["everything" if name == "random" else name for name in fallback]
+    if len(set(names)) < len(names):
         raise ValueError(f"fallback is {list(fallback)!r}; each pool can be named once")
-    return fallback
+    return names
 
 
 def named_pools(name: str, triples: TripleSet, schema: Schema | None) -> Iterator[tuple[str, Pools]]:
@@ -67,8 +68,8 @@ def named_pools(name: str, triples: TripleSet, schema: Schema | None) -> Iterato
     :raises ValueError: if there is no such name
     """
     match name:
-        case "everything" | "random":
-            yield "everything", Pools.everything(triples)
+        case "everything":
+            yield name, Pools.everything(triples)
         case "corrupt":
             yield name, corrupt_pools(triples)
         case "relational":

@@ -42,10 +42,14 @@ for _name, _cls in SAMPLERS.items():
 def register_sampler(cls: type[PoolNegativeSampler]) -> type[PoolNegativeSampler]:
     """Make a strategy of one's own known by name, to PyKEEN and to this package; used as a decorator.
 
-    :param cls: the sampler; its name is that of the class in lower case, without ``NegativeSampler``
+    :param cls: the sampler; its name is that of the class in lower case, without ``NegativeSampler``. A class that is
+        defined once more, in a notebook, replaces itself.
 
     :raises ValueError: if another sampler has this name
     """
-    negative_sampler_resolver.register(cls)
-    SAMPLERS[cls.get_normalized_name()] = cls
+    name = cls.get_normalized_name()
+    known = negative_sampler_resolver.lookup_dict.get(name)
+    if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+        raise ValueError(f"the name {name!r} is that of {known.__name__} already: rename the class")
+    negative_sampler_resolver.lookup_dict[name] = SAMPLERS[name] = cls
     return cls

@@ -30,6 +30,7 @@ from negsamp.pools import (
     typed_by_class_pools,
     typed_pools,
 )
+from negsamp.pools.typed_by_class import ClassSelection
 from negsamp.schema import Schema
 from negsamp.triples import TripleSet
 
@@ -57,7 +58,9 @@ def read(mirror: Path, name: str) -> tuple[TripleSet, Schema | None, Oracle]:
     return triples, dataset.schema, oracle
 
 
-def make_pools(name: str, triples: TripleSet, schema: Schema | None, **options: Any) -> Pools:
+@cache
+def make_pools(mirror: Path, dataset: str, name: str, classes: ClassSelection = "specific") -> Pools:
+    triples, schema, _ = read(mirror, dataset)
     match name:
         case "random":
             return Pools.everything(triples)
@@ -68,10 +71,11 @@ def make_pools(name: str, triples: TripleSet, schema: Schema | None, **options: 
         case "typed":
             return typed_pools(triples, schema)
         case "typedbyclass":
-            return typed_by_class_pools(triples, schema, **options)
+            return typed_by_class_pools(triples, schema, classes)
 
 
-def stage_of(pools: Pools, triples: TripleSet, *, filtered: bool = True) -> Stage:
+@cache
+def stage_of(pools: Pools, triples: TripleSet, *, filtered: bool) -> Stage:
     return Stage("pool", Exclusions.build(pools, triples, filtered=filtered))
 
 
@@ -148,17 +152,17 @@ EXACT = [
 def test_each_query_can_draw_exactly_its_candidates(
     dataset: str, name: str, options: dict[str, Any], count: int | None, mirror: Path
 ):
-    triples, schema, oracle = read(mirror, dataset)
+    triples, _, oracle = read(mirror, dataset)
     queries = queries_of(oracle, name, count)
     assert len(queries) == (2 * count if count else len(triples.known_positives.keys))
-    pools = make_pools(name, triples, schema, **options)
+    pools = make_pools(mirror, dataset, name, **options)
     assert check_sets(triples, oracle, pools, name, queries, **options) > 100_000
 
 
 @pytest.mark.parametrize("dataset", ["wn18", "db50k-public", "fb15k-237"])
 def test_random_can_draw_as_many_as_are_no_known_positives(dataset: str, mirror: Path):
     triples, _, oracle = read(mirror, dataset)
-    sizes, sides = pool_sizes(stage_of(Pools.everything(triples), triples), triples)
+    sizes, sides = pool_sizes(stage_of(make_pools(mirror, dataset, "random"), triples, filtered=True), triples)
     for number, side in enumerate(SIDES):
         wanted = sorted(
             triples.num_entities - len(oracle.known(*query, side)) for query in oracle.queries("random", side)
@@ -180,7 +184,7 @@ def test_triples_that_training_lacks_have_the_candidates_of_their_own(dataset: s
         queries += [(*triple, side) for triple in changed for side in SIDES if triple not in oracle.triples]
     names = ["corrupt", "relational", *(["typed", "typedbyclass"] if schema else [])]
     for name in names:
-        stage = stage_of(make_pools(name, triples, schema), triples)
+        stage = stage_of(make_pools(mirror, dataset, name), triples, filtered=True)
         ordered = sorted(queries, key=lambda query: pool_key(oracle, name, *query))
         for query, found in zip(ordered, drawn(stage, triples, ordered, own_is_known=False), strict=True):
             assert found == sorted(oracle.candidates(name, *query)), (name, query)
@@ -190,7 +194,7 @@ def test_triples_that_training_lacks_have_the_candidates_of_their_own(dataset: s
 
 
 def check_statistics(triples: TripleSet, oracle: Oracle, pools: Pools, name: str) -> dict[str, Any]:
-    found = pool_statistics(stage_of(pools, triples), triples)
+    found = pool_statistics(stage_of(pools, triples, filtered=True), triples)
     histogram = found.pop("histogram")
     assert found == oracle.statistics(name)
     assert sum(histogram["counts"]) == found["queries"]
@@ -199,16 +203,16 @@ def check_statistics(triples: TripleSet, oracle: Oracle, pools: Pools, name: str
 
 @pytest.mark.parametrize("name", ["random", "corrupt", "typed", "relational"])
 def test_statistics_of_fb15k_237_equal_a_count(name: str, mirror: Path):
-    triples, schema, oracle = read(mirror, "fb15k-237")
-    histogram = check_statistics(triples, oracle, make_pools(name, triples, schema), name)
+    triples, _, oracle = read(mirror, "fb15k-237")
+    histogram = check_statistics(triples, oracle, make_pools(mirror, "fb15k-237", name), name)
     sizes = Counter(size for side in SIDES for size in oracle.sizes(name, side))
     assert dict(zip(histogram["sizes"], histogram["counts"], strict=True)) == sizes
 
 
 @pytest.mark.slow
 def test_statistics_of_fb15k_237_by_class_equal_a_count(mirror: Path):
-    triples, schema, oracle = read(mirror, "fb15k-237")
-    check_statistics(triples, oracle, make_pools("typedbyclass", triples, schema), "typedbyclass")
+    triples, _, oracle = read(mirror, "fb15k-237")
+    check_statistics(triples, oracle, make_pools(mirror, "fb15k-237", "typedbyclass"), "typedbyclass")
 
 
 # Neighbours and near misses
@@ -257,7 +261,7 @@ def test_neighbours_and_near_misses_of_codex_s(name: str, grow: bool, mirror: Pa
     pools = make(graph.triples, graph.model, NUM_NEIGHBORS, grow=grow)
     queries = queries_of(graph.oracle, name, 500)
     check_each(graph.triples, graph.oracle, pools, name, queries, **plain_options(graph.model, name, grow=grow))
-    sizes, _ = pool_sizes(stage_of(pools, graph.triples), graph.triples)
+    sizes, _ = pool_sizes(stage_of(pools, graph.triples, filtered=True), graph.triples)
     assert (set(sizes.tolist()) == {NUM_NEIGHBORS}) == grow
 
 
@@ -307,5 +311,5 @@ def test_growing_neighbours_of_the_busiest_entities_of_fb15k_237(mirror: Path):
     by_size = sorted(queries_of(inner.oracle, "nearestneighbor", None), key=lambda q: len(inner.oracle.known(*q)))
     options = plain_options(model, "nearestneighbor", grow=True)
     check_each(inner.triples, inner.oracle, pools, "nearestneighbor", queries + by_size[-100:], **options)
-    sizes, _ = pool_sizes(stage_of(pools, inner.triples), inner.triples)
+    sizes, _ = pool_sizes(stage_of(pools, inner.triples, filtered=True), inner.triples)
     assert set(sizes.tolist()) == {NUM_NEIGHBORS}

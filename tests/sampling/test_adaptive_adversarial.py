@@ -1,9 +1,6 @@
 """Near misses of the model in training: what a refresh finds, what it leaves alone, and what then comes out."""
 
-import gc
-import importlib
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,16 +21,6 @@ METRICS = ["euclidean", "dot", "cosine"]
 
 #: the models that say where they expect an entity; the others only score, and have no use for a metric
 PREDICTING = ["TransE", "DistMult", "RESCAL", "RotatE", "ComplEx"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _what_is_imported_stays() -> Iterator[None]:
-    """Spare PyKEEN's collection of garbage, once an epoch, the walk through all modules."""
-    # what torch imports in the first step of an optimizer, half as much again
-    importlib.import_module("torch._dynamo")
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

@@ -466,11 +466,15 @@ def test_unknown_classes_are_refused(graph: Graph):
 
 
 def test_a_fallback_names_pools_that_there_are_and_each_once(graph: Graph):
-    known = "everything, random, corrupt, relational, typed, ancestors, typedbyclass"
+    known = "everything, corrupt, relational, typed, ancestors, typedbyclass"
     with pytest.raises(ValueError, match=f"no pool is called 'nearby'; a fallback may name {known}"):
         make("corrupt", graph, fallback=["relational", "nearby"])
     with pytest.raises(ValueError, match=r"fallback is \['corrupt', 'corrupt'\]; each pool can be named once"):
         make("corrupt", graph, fallback=["corrupt", "corrupt"])
+    # two names of one pool
+    with pytest.raises(ValueError, match="each pool can be named once"):
+        make("corrupt", graph, fallback=["everything", "random"])
+    assert [stage.name for stage in make("corrupt", graph, fallback=["random"]).stages] == ["pool", "everything"]
 
 
 @pytest.mark.parametrize("pool", ["typed", "ancestors", "typedbyclass"])

@@ -1,9 +1,6 @@
 """The samplers in PyKEEN's training loop: instances, subgraphs, batches and their parts, devices, going on."""
 
-import gc
-import importlib
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,16 +15,6 @@ from negsamp import SAMPLERS, CorruptNegativeSampler, PoolNegativeSampler, Sampl
 
 every_sampler = pytest.mark.parametrize("name", SAMPLERS)
 every_device = pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _what_is_imported_stays() -> Iterator[None]:
-    """Spare PyKEEN's collection of garbage, once an epoch, the walk through all modules."""
-    # what torch imports in the first step of an optimizer, half as much again
-    importlib.import_module("torch._dynamo")
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

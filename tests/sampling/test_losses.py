@@ -1,9 +1,6 @@
 """Every loss of PyKEEN with every kind of mask that a sampler gives, and what PyKEEN's own samplers make of them."""
 
-import gc
-import importlib
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -47,16 +44,6 @@ TAKE_WEIGHTS = {
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 
 NUM_TRIPLES, NUM_NEGATIVES = 12, 4
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _what_is_imported_stays() -> Iterator[None]:
-    """Spare PyKEEN's collection of garbage, once an epoch, the walk through all modules."""
-    # what torch imports in the first step of an optimizer, half as much again
-    importlib.import_module("torch._dynamo")
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

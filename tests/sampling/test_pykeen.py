@@ -1,8 +1,7 @@
 """The samplers inside PyKEEN: pipeline, hyper-parameter search, inverse triples, losses."""
 
-import gc
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,6 @@ from negsamp.models import save_model
 from negsamp.triples import triples_digest
 
 every_sampler = pytest.mark.parametrize("name", SAMPLERS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _what_is_imported_stays() -> Iterator[None]:
-    """Spare PyKEEN's collection of garbage, once an epoch, the walk through all modules."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

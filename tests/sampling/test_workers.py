@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from negsamp import PoolNegativeSampler, RandomNegativeSampler, SamplerHandle
 from negsamp.pools import LookUp, Pools
+from negsamp.sampling.usage import Usage
 from negsamp.triples import TripleSet
 
 pytestmark = [
@@ -113,6 +115,17 @@ def test_each_sampler_warns_for_itself(graph: Graph, capfd: pytest.CaptureFixtur
     for _ in range(2):
         list(DataLoader(instances(graph), batch_size=None, num_workers=2))
     assert capfd.readouterr().err.count(WARNING) == 2
+
+
+def test_only_the_first_worker_warns(graph: Graph, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    """Two that look at once whether another has warned would both do so."""
+    data = instances(graph)
+    for worker in (1, 0):
+        info = SimpleNamespace(id=worker, num_workers=2, dataset=data)
+        monkeypatch.setattr("negsamp.sampling.base.get_worker_info", lambda info=info: info)
+        caplog.clear()
+        data.negative_sampler.sample(graph.lines[:5])
+        assert len(caplog.messages) == (worker == 0)
 
 
 @pytest.mark.usefixtures("_log_to_standard_error")
@@ -230,6 +243,24 @@ def test_slots_are_counted_over_all_workers(num_workers: int, graph: Graph):
     usage = data.negative_sampler.usage
     assert valid + masked == total(usage) == 2 * 7 * len(graph.lines)
     assert usage["masked"] == masked
+
+
+class Counting(IterableDataset):
+    """Does nothing but count."""
+
+    def __init__(self, usage: Usage, times: int) -> None:
+        self.usage, self.times = usage, times
+
+    def __iter__(self) -> Iterator[int]:
+        for _ in range(self.times):
+            self.usage.add(torch.ones(2, dtype=torch.long))
+        yield get_worker_info().id
+
+
+def test_no_count_is_lost_where_workers_count_at_once():
+    usage, times = Usage(["pool", "masked"]), 30_000
+    assert sorted(DataLoader(Counting(usage, times), batch_size=None, num_workers=3)) == [0, 1, 2]
+    assert dict(usage) == {"pool": 3 * times, "masked": 3 * times}
 
 
 def test_every_stage_is_counted_over_all_workers():
