@@ -203,7 +203,9 @@ def score_pairs(
     rows = rows_in_budget(entity_vectors(model).numel(), bytes_each=4)
     relations, sides = _own_relations(model, relations, sides)
     for side in (0, 1):
-        for block in torch.split((sides == side).nonzero().flatten(), rows):
+        chosen = (sides == side).nonzero().flatten()
+        # splitting nothing gives one block of nothing, which some models cannot score
+        for block in torch.split(chosen, rows) if len(chosen) else ():
             pair = [anchors[block], relations[block]]
             if side == TAIL:
                 yield block, model.score_t(torch.stack(pair, dim=-1).to(model.device))

@@ -57,7 +57,7 @@ class SamplerTrainingCallback(TrainingCallback):
         found = negative_sampler_resolver.lookup(given)
         if not issubclass(found, self.wanted):
             raise InputError(
-                f"{type(self).__name__} needs a {self.wanted.__name__}, and the sampler is a {found.__name__}"
+                f"{type(self).__name__} works on {self.wanted.__name__}, and the sampler is {found.__name__}"
             )
         kwargs = dict(training_loop.negative_sampler_kwargs or {})
         self._handle = kwargs.setdefault("handle", self._handle)

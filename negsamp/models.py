@@ -48,11 +48,19 @@ def save_model(path: str | os.PathLike[str], model: ERModel, settings: Mapping[s
     :param model: the model
     :param settings: ``model``, ``model_kwargs`` and ``l2_weight`` as the model was made by :func:`with_l2`, and
         whatever else is worth telling, such as the ``triples_digest`` of its training triples
+
+    :raises InputError: if the settings do not make such a model
     """
-    counts = {"num_entities": model.num_entities, "num_relations": model.num_real_relations}
-    header = {**settings, **counts, "create_inverse_triples": model.use_inverse_triples}
+    header = {
+        **settings,
+        "num_entities": model.num_entities,
+        "num_relations": model.num_real_relations,
+        "create_inverse_triples": model.use_inverse_triples,
+    }
     # copies: parts of a model may share a tensor, which safetensors would note in a header of no fixed order
-    save_tensors(path, {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}, header)
+    tensors = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
+    _rebuild(header, tensors, path)
+    save_tensors(path, tensors, header)
 
 
 def load_model(path: str | os.PathLike[str]) -> tuple[ERModel, dict[str, Any]]:
@@ -63,6 +71,10 @@ def load_model(path: str | os.PathLike[str]) -> tuple[ERModel, dict[str, Any]]:
     :raises InputError: if the file is damaged or holds no model
     """
     tensors, settings = load_tensors(path)
+    return _rebuild(settings, tensors, path), settings
+
+
+def _rebuild(settings: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], path: str | os.PathLike[str]) -> ERModel:
     try:
         factory = CoreTriplesFactory(
             torch.empty(0, 3, dtype=torch.long),
@@ -79,5 +91,5 @@ def load_model(path: str | os.PathLike[str]) -> tuple[ERModel, dict[str, Any]]:
         model.load_state_dict(tensors)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: holds no model that can be rebuilt ({reason}); train it again") from error
-    return cast(ERModel, model.eval()), settings
+        raise InputError(f"{path}: no model can be rebuilt from these settings ({reason}); train it again") from error
+    return cast(ERModel, model.eval())

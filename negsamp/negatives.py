@@ -53,6 +53,8 @@ class GivenNegatives:
         """
         ids = []
         for number, (anchor, relation, candidate, side) in enumerate(negatives, start=1):
+            if side not in _SIDES:
+                raise InputError(f"{place} line {number}: the side is {side!r}; it must be head or tail")
             try:
                 ids.append((entity_to_id[anchor], relation_to_id[relation], entity_to_id[candidate], _SIDES[side]))
             except KeyError as error:

@@ -38,7 +38,7 @@ def distinct(mapped_triples: LongTensor) -> LongTensor:
     # one key a triple: several times faster than unique rows
     sizes = mapped_triples.amax(dim=0) + 1
     if math.prod(sizes.tolist()) >= 2**63:
-        raise ValueError(f"triples with ids up to {sizes.tolist()} do not fit into 64-bit keys")
+        raise ValueError(f"triples of {sizes.tolist()} heads, relations and tails do not fit into 64-bit keys")
     _, relations, tails = sizes.unbind()
     keys = torch.unique((mapped_triples[:, 0] * relations + mapped_triples[:, 1]) * tails + mapped_triples[:, 2])
     rest = keys // tails

@@ -121,7 +121,16 @@ def test_a_file_that_holds_no_such_model_is_named_in_one_line(change: Any, tmp_p
     tensors, settings = load_tensors(path)
     change(settings)
     save_tensors(path, tensors, settings)
-    message = r"(?s)model\.safetensors: holds no model that can be rebuilt .*; train it again"
+    message = r"(?s)model\.safetensors: no model can be rebuilt from these settings .*; train it again"
     with pytest.raises(InputError, match=message) as error:
         load_model(path)
     assert "\n" not in str(error.value)
+
+
+def test_settings_that_do_not_make_the_model_are_refused_before_anything_is_written(tmp_path: Path):
+    # PyKEEN's own default brings a regularizer, which these settings leave out
+    model = model_resolver.make("TransE", triples_factory=Nations().training, embedding_dim=2, random_seed=0)
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(InputError, match=r"model\.safetensors: no model can be rebuilt .*regularizer"):
+        save_model(path, model, {"model": "TransE", "model_kwargs": {"embedding_dim": 2}, "l2_weight": None})
+    assert not path.exists()

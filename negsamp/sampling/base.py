@@ -50,8 +50,8 @@ class PoolNegativeSampler(NegativeSampler, ABC):
     there is none.
 
     .. note ::
-        A training loop keeps the class and the keyword arguments of a sampler, and makes its own instance, which a
-        :class:`negsamp.SamplerHandle` shows.
+        PyKEEN's pipeline keeps the class and the options of a sampler alone, and its training loop makes an instance,
+        which a :class:`negsamp.SamplerHandle` shows.
     """
 
     #: the pools that ``fallback="semantic"`` means, by name; see :meth:`PoolNegativeSampler.stages_named`
@@ -213,8 +213,7 @@ class PoolNegativeSampler(NegativeSampler, ABC):
             (batch_size, num_negs_per_pos), or None if all are
         """
         self._warn_of_workers()
-        negatives, valid = self._draw(positive_batch.cpu(), self.filterer)
-        negatives, valid = negatives.to(positive_batch.device), valid.to(positive_batch.device)
+        negatives, valid = self._draw(positive_batch, self.filterer)
         return negatives, None if valid.all() else valid
 
     def corrupt_batch(self, positive_batch: LongTensor) -> LongTensor:
@@ -224,8 +223,8 @@ class PoolNegativeSampler(NegativeSampler, ABC):
 
         :returns: shape: ``(*batch_dims, num_negs_per_pos, 3)``
         """
-        negatives, _ = self._draw(positive_batch.reshape(-1, 3).cpu(), None)
-        return negatives.view(*positive_batch.shape[:-1], self.num_negs_per_pos, 3).to(positive_batch.device)
+        negatives, _ = self._draw(positive_batch.reshape(-1, 3), None)
+        return negatives.view(*positive_batch.shape[:-1], self.num_negs_per_pos, 3)
 
     def _warn_of_workers(self) -> None:
         """Say once where PyKEEN's default training loop leaves out triples."""
@@ -242,6 +241,7 @@ class PoolNegativeSampler(NegativeSampler, ABC):
             )
 
     def _draw(self, positives: LongTensor, filterer: Filterer | None) -> tuple[LongTensor, BoolTensor]:
+        device, positives = positives.device, positives.cpu()
         heads, relations, tails, turned = self.triples.orient(positives)
         # the queries of positive i: 2i asks for heads, 2i + 1 for tails
         queries = Queries.of(
@@ -263,11 +263,12 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         negatives = positives.unsqueeze(dim=1).repeat(1, self.num_negs_per_pos, 1)
         negatives.scatter_(-1, columns, entities.unsqueeze(dim=-1))
         if filterer is not None:
-            stages[~filterer(negatives)] = MASKED
+            # where the positives are, since that is where a sampler is moved to
+            stages[~filterer(negatives.to(device)).cpu()] = MASKED
         if self._rescue(entities, stages, slots, queries, uniform, own_is_known=all_known):
             negatives.scatter_(-1, columns, entities.unsqueeze(dim=-1))
         self.usage.add(torch.bincount(stages.flatten() + 1, minlength=len(self.usage)))
-        return negatives, stages != MASKED
+        return negatives.to(device), (stages != MASKED).to(device)
 
     def _rescue(
         self,

@@ -32,9 +32,9 @@ class ExactFilterer(Filterer):
         :raises ValueError: if triples of such ids cannot be numbered in 63 bits
         """
         super().__init__()
-        sizes = mapped_triples.amax(dim=0) + 1
+        sizes = mapped_triples.amax(dim=0) + 1 if len(mapped_triples) else mapped_triples.new_ones(3)
         if math.prod(sizes.tolist()) >= 2**63:
-            raise ValueError(f"triples with ids up to {sizes.tolist()} do not fit into 64-bit keys")
+            raise ValueError(f"triples of {sizes.tolist()} heads, relations and tails do not fit into 64-bit keys")
         self.register_buffer("sizes", sizes)
         self.register_buffer("keys", torch.unique(self._number(mapped_triples)))
 
@@ -49,8 +49,8 @@ class ExactFilterer(Filterer):
 
         :returns: shape: ``(*batch_dims,)``
         """
-        # an id beyond those of training could be numbered like another triple
-        within = (batch < self.sizes).all(dim=-1)
+        # an id that training cannot hold could be numbered like another triple
+        within = ((batch >= 0) & (batch < self.sizes)).all(dim=-1)
         return within & (find(self.keys, self._number(batch)) >= 0)
 
 

@@ -13,7 +13,7 @@ __all__ = ["SamplerHandle"]
 class SamplerHandle:
     """Shows the sampler that was made last with this handle among its options.
 
-    PyKEEN's training loop keeps the class and the options of a sampler, and makes its own instance for each training.
+    PyKEEN's pipeline keeps the class and the options of a sampler, and its training loop makes an instance of them.
     Whoever holds the handle meets that instance::
 
         handle = SamplerHandle()

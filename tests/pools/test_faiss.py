@@ -170,13 +170,17 @@ def test_the_search_is_repeatable_and_leaves_the_generator_alone(name: str, metr
 
 @needs_faiss
 @pytest.mark.parametrize("metric", METRICS)
-def test_the_model_is_left_as_it_is(metric: str):
+def test_the_vectors_are_left_as_they_are(metric: str):
     # lengths are made 1 for the cosine: in copies
     _, model = clustered()
-    before = entity_vectors(model).clone()
+    vectors = entity_vectors(model)
+    queries, entities = vectors[:50].clone(), vectors.clone()
+    nearest_by_faiss(queries, entities, 5, metric)
+    assert torch.equal(entities, vectors)
+    assert torch.equal(queries, vectors[:50])
     for name in NAMES:
         make(name, metric=metric)
-    assert torch.equal(entity_vectors(model), before)
+    assert torch.equal(entity_vectors(model), vectors)
 
 
 @needs_faiss
