@@ -232,7 +232,7 @@ def test_pykeens_own_samplers_are_refused(sampler: Any, callback: str, dataset: 
     found = "Bernoulli" if sampler == "bernoulli" else "Basic"
     wanted = {"usage": "Pool", "refresh": "AdaptiveAdversarial"}[callback]
     with pytest.raises(
-        InputError, match=rf"{CALLBACKS[callback]} works on {wanted}NegativeSampler.* is .* {found}NegativeSampler"
+        InputError, match=rf"{CALLBACKS[callback]} works on {wanted}NegativeSampler.* is {found}NegativeSampler"
     ):
         run(dataset, sampler, None, {"callbacks": callback})
 
@@ -245,9 +245,7 @@ def test_an_instance_of_pykeens_own_samplers_is_refused(graph: Graph):
 
 @pytest.mark.parametrize("make", [str, lambda name: graph_named("nations").sampler(name)], ids=["name", "instance"])
 def test_a_sampler_that_learns_nothing_is_not_refreshed(make: Any, graph: Graph):
-    with pytest.raises(
-        InputError, match=r"RefreshTrainingCallback works on Adaptive.* is .* AdversarialNegativeSampler"
-    ):
+    with pytest.raises(InputError, match=r"RefreshTrainingCallback works on Adaptive.* is AdversarialNegativeSampler"):
         train(loop_of(graph, make("adversarial"), graph.options("adversarial")), graph, callbacks="refresh")
 
 

@@ -143,7 +143,7 @@ EXACT = [
     ("db50k-public", "relational", {}, None),
     ("fb15k-237", "corrupt", {}, SAMPLE),
     ("fb15k-237", "typed", {}, SAMPLE),
-    ("fb15k-237", "typedbyclass", {"classes": "specific"}, 700),
+    ("fb15k-237", "typedbyclass", {}, 700),
     ("fb15k-237", "relational", {}, None),
 ]
 
