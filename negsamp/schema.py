@@ -99,24 +99,24 @@ class Schema:
                 ) from error
             return torch.as_tensor(rows, dtype=torch.long).reshape(-1, 2).T.contiguous()
 
+        linked = [ids(sides[side], relation_to_id, "relation_domain_range.json") for side in ("domain", "range")]
+        # a mark says nothing of a side that has no class
+        marks = {
+            2 * relation_to_id[relation] + number
+            for number, side in enumerate(("domain", "range"))
+            for relation, _ in sides[side]
+            if side in domain_range[relation].get("inferred", ())
+        }
         return cls(
             num_entities=len(entity_to_id),
             num_relations=len(relation_to_id),
             classes=classes,
             entity_classes=ids(typed, entity_to_id, "entity_classes.json"),
-            domains=ids(sides["domain"], relation_to_id, "relation_domain_range.json"),
-            ranges=ids(sides["range"], relation_to_id, "relation_domain_range.json"),
+            domains=linked[0],
+            ranges=linked[1],
             superclasses=ids(sub, class_to_id, "subclass_of.json"),
             triples_digest=triples_digest(mapped_triples),
-            inferred=torch.as_tensor(
-                sorted(
-                    2 * relation_to_id[relation] + number
-                    for relation, entry in domain_range.items()
-                    for number, side in enumerate(("domain", "range"))
-                    if side in entry.get("inferred", ())
-                ),
-                dtype=torch.long,
-            ),
+            inferred=torch.as_tensor(sorted(marks), dtype=torch.long),
         )
 
     @classmethod

@@ -133,4 +133,4 @@ def nearest_by_faiss(
     # the skipped entity is dropped where it was found, the last one elsewhere
     is_skipped = found == skip[:, None]
     is_skipped[:, -1] |= ~is_skipped.any(dim=-1)
-    return found[~is_skipped].view(-1, k)
+    return found[~is_skipped].view(len(found), k)
