@@ -84,7 +84,7 @@ def test_a_trial_has_its_parameters_and_its_seed(trained: list[Training], run: R
     assert [record.keys() for record in records] == 3 * [
         {
             *("dataset", "model", "sampler", "negatives", "trial", "state", "reason", "parameters", "random_seed"),
-            *("metrics", "slots", "archive", "options", "ranked_triples", "triples_digest"),
+            *("metrics", "slots", "inferred", "archive", "options", "ranked_triples", "triples_digest"),
         }
     ]
 
