@@ -32,7 +32,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from functools import cache, lru_cache
+from functools import cache
 from itertools import chain, product
 from pathlib import Path
 from statistics import median
@@ -46,6 +46,7 @@ from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import BoolTensor, LongTensor
 from scipy.stats import binomtest, chisquare
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from negsamp.datasets import SchemaDataset, generate, load_dataset
 from negsamp.pools import LookUp, Pools, Queries, Stage, pool_statistics, save_stage
@@ -92,7 +93,10 @@ GRAPHS = ("nations", "synthetic", *WRITTEN)
 
 @cache
 def graph_named(name: str) -> SchemaDataset:
-    """Return one of :data:`GRAPHS`, the same object each time; all of them have a schema."""
+    """Return one of :data:`GRAPHS`, the same object each time; all of them have a schema.
+
+    These seven small graphs are kept for the run of the tests; no sampler is.
+    """
     if name == "synthetic":
         return generate(num_entities=40, num_relations=5, num_triples=200, depth=2, nearest=8)
     if name == "nations":
@@ -125,15 +129,17 @@ def _typed(
     )
 
 
+#: the triples of each graph as a set, for as long as the graph is held by others
+_SETS = WeakTensorKeyDictionary()
+
+
 def triples_of(dataset: SchemaDataset) -> frozenset[Triple]:
     """Return the training triples as a set."""
-    return _triples_of(dataset.training.mapped_triples)
-
-
-@lru_cache(maxsize=len(GRAPHS))
-def _triples_of(mapped_triples: LongTensor) -> frozenset[Triple]:
-    # tensors are told apart by identity
-    return frozenset(map(tuple, mapped_triples.tolist()))
+    lines = dataset.training.mapped_triples
+    found: frozenset[Triple] | None = _SETS.get(lines)
+    if found is None:
+        found = _SETS[lines] = frozenset(map(tuple, lines.tolist()))
+    return found
 
 
 def _some(dataset: SchemaDataset, count: int) -> LongTensor:

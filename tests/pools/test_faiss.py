@@ -2,7 +2,6 @@
 
 import sys
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from negsamp.pools.search import check_search, nearest_by_faiss, score_blocks
 
 NAMES = ["nearestneighbor", "adversarial"]
 METRICS = ["euclidean", "dot", "cosine"]
-needs_faiss = pytest.mark.skipif(find_spec("faiss") is None, reason="faiss is not installed")
 
 NUM_ENTITIES, NUM_RELATIONS, DIM = 2000, 4, 16
 
@@ -66,7 +64,6 @@ def recall(found: Pools, wanted: Pools) -> float:
     return float(torch.isin(memberships(wanted), memberships(found)).double().mean())
 
 
-@needs_faiss
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("name", NAMES)
 def test_nearly_all_of_an_exact_search_is_found(name: str, metric: str):
@@ -81,7 +78,6 @@ def test_nearly_all_of_an_exact_search_is_found(name: str, metric: str):
     assert found.lengths.max() == 20
 
 
-@needs_faiss
 @pytest.mark.parametrize("name", NAMES)
 def test_each_metric_is_another_search(name: str):
     for metric in METRICS:
@@ -90,7 +86,6 @@ def test_each_metric_is_another_search(name: str):
         assert shares.pop(metric) > max(shares.values()) + 0.1
 
 
-@needs_faiss
 @pytest.mark.parametrize("metric", METRICS)
 def test_no_entity_is_its_own_neighbour(metric: str):
     pools = pools_of("nearestneighbor", metric)
@@ -99,7 +94,6 @@ def test_no_entity_is_its_own_neighbour(metric: str):
     assert (pools.members != owners).all()
 
 
-@needs_faiss
 @pytest.mark.parametrize("duplicates", [2, 60])
 def test_entities_in_one_place_are_neighbours_of_each_other_and_not_of_themselves(duplicates: int):
     graph, model = clustered()
@@ -115,7 +109,6 @@ def test_entities_in_one_place_are_neighbours_of_each_other_and_not_of_themselve
     assert in_place.double().mean() > 0.99 * min(duplicates - 1, 10) / 10
 
 
-@needs_faiss
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("name", NAMES)
 def test_no_training_triple_is_drawn(name: str, metric: str):
@@ -127,7 +120,6 @@ def test_no_training_triple_is_drawn(name: str, metric: str):
     assert not graph.triples.contains(*drawn.reshape(-1, 3).unbind(dim=-1)).any()
 
 
-@needs_faiss
 @pytest.mark.parametrize("filtered", [True, False])
 @pytest.mark.parametrize("name", NAMES)
 def test_what_can_be_drawn_is_what_was_found_less_the_exclusions(name: str, filtered: bool):
@@ -144,7 +136,6 @@ def test_what_can_be_drawn_is_what_was_found_less_the_exclusions(name: str, filt
         assert set(row.nonzero()[0].tolist()) == members - known
 
 
-@needs_faiss
 @pytest.mark.parametrize("name", NAMES)
 def test_statistics_count_what_was_found(name: str):
     graph, _ = clustered()
@@ -155,7 +146,6 @@ def test_statistics_count_what_was_found(name: str):
     assert (sizes == exact_sizes).double().mean() > 0.9
 
 
-@needs_faiss
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_search_is_repeatable_and_leaves_the_generator_alone(name: str, metric: str):
@@ -168,7 +158,6 @@ def test_the_search_is_repeatable_and_leaves_the_generator_alone(name: str, metr
     assert torch.equal(again.offsets, pools.offsets)
 
 
-@needs_faiss
 @pytest.mark.parametrize("metric", METRICS)
 def test_the_vectors_are_left_as_they_are(metric: str):
     # lengths are made 1 for the cosine: in copies
@@ -183,7 +172,6 @@ def test_the_vectors_are_left_as_they_are(metric: str):
     assert torch.equal(entity_vectors(model), vectors)
 
 
-@needs_faiss
 @pytest.mark.parametrize("filtered", [True, False])
 @pytest.mark.parametrize("name", NAMES)
 def test_found_pools_are_stored_as_any_others(name: str, filtered: bool, tmp_path: Path):
@@ -203,7 +191,6 @@ def member_scores(pools: Pools, scores: torch.Tensor) -> torch.Tensor:
     return torch.cat([row[members].sort().values for row, members in zip(scores, split, strict=True)])
 
 
-@needs_faiss
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("num_neighbors", [1, 13, 1000])
 def test_all_of_a_small_graph_is_searched(num_neighbors: int, metric: str):
@@ -224,7 +211,6 @@ def test_all_of_a_small_graph_is_searched(num_neighbors: int, metric: str):
         torch.testing.assert_close(*(member_scores(pools, scores) for pools in (found, wanted)), rtol=1e-5, atol=1e-5)
 
 
-@needs_faiss
 @pytest.mark.parametrize("name", NAMES)
 def test_where_fewer_are_found_the_pool_is_smaller(name: str):
     # more than lie in the searched cells
@@ -235,7 +221,6 @@ def test_where_fewer_are_found_the_pool_is_smaller(name: str):
     assert ((pools.members >= 0) & (pools.members < NUM_ENTITIES)).all()
 
 
-@needs_faiss
 @pytest.mark.parametrize("name", NAMES)
 def test_one_entity_has_nobody_to_stand_in(name: str):
     graph = graph_of({(0, 0, 0)}, num_entities=1, num_relations=1)
@@ -243,7 +228,6 @@ def test_one_entity_has_nobody_to_stand_in(name: str):
     assert not reachable(sampler.stages[0], graph.triples, graph.lines).any()
 
 
-@needs_faiss
 @pytest.mark.parametrize("name", NAMES)
 def test_two_entities(name: str):
     graph = graph_of({(0, 0, 1)}, num_entities=2, num_relations=1)
@@ -251,7 +235,6 @@ def test_two_entities(name: str):
     assert reachable(sampler.stages[0], graph.triples, graph.lines).tolist() == [[0, 1], [1, 0]]
 
 
-@needs_faiss
 def test_a_model_that_only_scores_has_neighbours():
     graph, _ = clustered()
     model = whole_numbered_model("SimplE", graph, dim=DIM)
@@ -262,7 +245,6 @@ def test_a_model_that_only_scores_has_neighbours():
 # What cannot be done
 
 
-@needs_faiss
 def test_a_model_that_only_scores_has_no_near_misses():
     graph = graph_named("nations")
     with pytest.raises(ValueError, match=r"SimplE predicts no vectors, only scores: use search='exact'"):
