@@ -192,20 +192,13 @@ def _both_sides(batch: LongTensor) -> list[Query]:
 
 def _queries(triples: TripleSet, batch: LongTensor) -> Queries:
     """Return the same as a stage takes them."""
-    heads, relations, tails = batch.unbind(dim=-1)
-    return Queries.of(
-        triples,
-        anchors=torch.stack([tails, heads], dim=-1).flatten(),
-        relations=relations.repeat_interleave(2),
-        sides=torch.arange(2).repeat(len(batch)),
-        replaced=torch.stack([heads, tails], dim=-1).flatten(),
-    )
+    return Queries.of_triples(triples, *batch.unbind(dim=-1))
 
 
 def _pools_of(pools: Pools, triples: TripleSet, batch: LongTensor) -> list[set[int]]:
     """Read the pool of each query from its span, before anything is excluded."""
     queries = _queries(triples, batch)
-    spans = pools.spans(queries.anchors, queries.relations, queries.sides, queries.replaced, queries.keys)
+    spans = pools.spans(queries)
     outsiders: dict[int, set[int]] = defaultdict(set)
     if pools.outsiders is not None:
         anchors, relations, sides, entities = (part[pools.outsiders] for part in triples.completions())
@@ -220,11 +213,8 @@ def _check_reachable(
     sampler: PoolNegativeSampler, batch: LongTensor, expected: Sequence[set[int]], *, own_is_known: bool = False
 ) -> None:
     """Draw every rank of every query: each entity that is expected comes out once, and no other does."""
-    answers = sampler.stages[0].ask(_queries(sampler.triples, batch), own_is_known=own_is_known)
-    free = answers.free.tolist()
-    slots = torch.arange(len(free)).repeat_interleave(answers.free)
-    ranks = torch.cat([torch.arange(0), *map(torch.arange, free)])
-    drawn = sampler.stages[0].draw(answers, slots, ranks).split(free)
+    entities, counts = sampler.stages[0].drawable(_queries(sampler.triples, batch), own_is_known=own_is_known)
+    drawn = entities.split(counts.tolist())
     for query, entities, wanted in zip(_both_sides(batch), drawn, expected, strict=True):
         found = sorted(entities.tolist())
         assert found == sorted(wanted), f"{query}: {found} can be drawn, {sorted(wanted)} should be"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from functools import cached_property
 
 import torch
 from pykeen.typing import COLUMN_HEAD, COLUMN_RELATION, COLUMN_TAIL, BoolTensor, LongTensor
+
+from negsamp.kernels import find
 
 __all__ = [
     "HEAD",
@@ -17,6 +20,9 @@ __all__ = [
     "distinct",
     "find",
     "is_doubled",
+    "narrowed",
+    "sorted_distinct",
+    "take",
     "triples_digest",
 ]
 
@@ -35,14 +41,35 @@ def distinct(mapped_triples: LongTensor) -> LongTensor:
     """
     if not len(mapped_triples):
         return mapped_triples
-    # one key a triple: several times faster than unique rows
-    sizes = mapped_triples.amax(dim=0) + 1
-    if math.prod(sizes.tolist()) >= 2**63:
-        raise ValueError(f"triples of {sizes.tolist()} heads, relations and tails do not fit into 64-bit keys")
-    _, relations, tails = sizes.unbind()
-    keys = torch.unique((mapped_triples[:, 0] * relations + mapped_triples[:, 1]) * tails + mapped_triples[:, 2])
-    rest = keys // tails
-    return torch.stack([rest // relations, rest % relations, keys % tails], dim=-1)
+    sizes = (mapped_triples.amax(dim=0) + 1).tolist()
+    if math.prod(sizes) >= 2**63:
+        raise ValueError(f"triples of {sizes} heads, relations and tails do not fit into 64-bit keys")
+    return _distinct(mapped_triples, *sizes[1:])[0]
+
+
+def _distinct(mapped_triples: LongTensor, num_relations: int, num_entities: int) -> tuple[LongTensor, LongTensor]:
+    """Return the distinct triples in lexicographic order, and one integer a triple, ascending."""
+    heads, relations, tails = mapped_triples.unbind(dim=-1)
+    # several times faster than unique rows
+    keys = (heads * num_relations + relations) * num_entities + tails
+    if bool((keys[1:] > keys[:-1]).all()):
+        return mapped_triples, keys
+    keys = sorted_distinct(keys)
+    rest = keys // num_entities
+    return torch.stack([rest // num_relations, rest % num_relations, keys % num_entities], dim=-1), keys
+
+
+def sorted_distinct(keys: LongTensor) -> LongTensor:
+    """Sort integers and drop repeats, in the memory of the argument, which is spent."""
+    # NumPy sorts in place, without the positions that torch.unique keeps beside the values
+    keys.numpy().sort()
+    found: LongTensor = torch.unique_consecutive(keys)
+    return found
+
+
+def narrowed(values: LongTensor) -> LongTensor:
+    """Return integers of at least 0 in the narrowest type that holds them, 32 or 64 bits wide."""
+    return values.int() if not len(values) or int(values.max()) < 2**31 else values
 
 
 def triples_digest(mapped_triples: LongTensor) -> str:
@@ -50,8 +77,12 @@ def triples_digest(mapped_triples: LongTensor) -> str:
 
     :param mapped_triples: shape: (num_triples, 3)
     """
-    array = distinct(mapped_triples.cpu()).contiguous().numpy().astype("<i8")
-    return hashlib.sha256(array.tobytes()).hexdigest()[:16]
+    return _digest(distinct(mapped_triples.cpu()))
+
+
+def _digest(distinct_triples: LongTensor) -> str:
+    array = distinct_triples.contiguous().numpy().astype("<i8", copy=False)
+    return hashlib.sha256(array.data).hexdigest()[:16]
 
 
 def is_doubled(mapped_triples: LongTensor, num_relations: int) -> bool:
@@ -61,9 +92,9 @@ def is_doubled(mapped_triples: LongTensor, num_relations: int) -> bool:
     :param num_relations: the number of relations, inverse ones counted
     """
     inverse = mapped_triples[:, COLUMN_RELATION] % 2 == 1
-    forward, backward = mapped_triples[~inverse], mapped_triples[inverse]
-    if num_relations % 2 or not len(backward) or len(forward) != len(backward):
+    if num_relations % 2 or not len(inverse) or 2 * int(inverse.sum()) != len(inverse):
         return False
+    forward, backward = mapped_triples[~inverse], mapped_triples[inverse]
     reversed_ = torch.stack([backward[:, 2], backward[:, 1] - 1, backward[:, 0]], dim=-1)
     forward, reversed_ = distinct(forward), distinct(reversed_)
     return forward.shape == reversed_.shape and bool((forward == reversed_).all())
@@ -103,8 +134,7 @@ class TripleSet:
             raise ValueError(f"{num_entities} entities and {num_relations} relations do not fit into 64-bit keys")
         self.num_entities = num_entities
         self.num_relations = num_relations
-        self.triples = distinct(mapped_triples)
-        self._keys = self._triple_keys(*self.triples.unbind(dim=-1))
+        self.triples, self._keys = _distinct(mapped_triples, num_relations, num_entities)
 
     @cached_property
     def identity(self) -> dict[str, int | str]:
@@ -112,7 +142,7 @@ class TripleSet:
         return {
             "num_entities": self.num_entities,
             "num_relations": self.num_relations,
-            "triples_digest": triples_digest(self.triples),
+            "triples_digest": _digest(self.triples),
         }
 
     @cached_property
@@ -120,12 +150,13 @@ class TripleSet:
         """The known positives of every pair."""
         return KnownPositives(self)
 
-    def _triple_keys(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> LongTensor:
-        return (heads * self.num_relations + relations) * self.num_entities + tails
+    def positions(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> LongTensor:
+        """Find triples in :attr:`triples`, −1 where they are no training triples; all of one shape."""
+        return find(self._keys, (heads * self.num_relations + relations) * self.num_entities + tails)
 
     def contains(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> BoolTensor:
         """Tell which triples are training triples; the three tensors and the result have one shape."""
-        return find(self._keys, self._triple_keys(heads, relations, tails)) >= 0
+        return self.positions(heads, relations, tails) >= 0
 
     def pair_keys(self, anchors: LongTensor, relations: LongTensor, sides: LongTensor) -> LongTensor:
         """Give each pair one integer, the same for the same pair; the tensors and the result have one shape."""
@@ -145,10 +176,16 @@ class TripleSet:
 
         :returns: anchors, relations, sides, replaced entities; shape of each: (2 * num_triples,)
         """
+        anchors, relations, replaced = (
+            torch.cat(both) for both in zip(*(columns for _, columns in self.sides()), strict=True)
+        )
+        return anchors, relations, torch.arange(2).repeat_interleave(len(self.triples)), replaced
+
+    def sides(self) -> Iterator[tuple[int, tuple[LongTensor, LongTensor, LongTensor]]]:
+        """Give :meth:`completions` a side at a time without a copy: the side; anchors, relations, replaced entities."""
         heads, relations, tails = self.triples.unbind(dim=-1)
-        sides = torch.arange(2).repeat_interleave(len(self.triples))
-        # side 0 replaces the head and keeps the tail
-        return torch.cat([tails, heads]), relations.repeat(2), sides, torch.cat([heads, tails])
+        yield HEAD, (tails, relations, heads)
+        yield TAIL, (heads, relations, tails)
 
     def orient(self, batch: LongTensor) -> tuple[LongTensor, LongTensor, LongTensor, BoolTensor]:
         """Return triples as the original graph has them: (t, r⁻¹, h) becomes (h, r, t).
@@ -178,6 +215,8 @@ class KnownPositives:
     offsets: LongTensor
     #: shape: (num_known,)
     entities: LongTensor
+    #: shape: (num_known,): the list of each of :meth:`TripleSet.completions` that is kept
+    completion_rows: LongTensor
 
     def __init__(self, triples: TripleSet, which: BoolTensor | None = None) -> None:
         """Collect the lists.
@@ -186,16 +225,28 @@ class KnownPositives:
         :param which: shape: (2 * num_triples,), which of :meth:`TripleSet.completions` to keep;
             None: all
         """
-        anchors, relations, sides, entities = triples.completions()
-        keys = triples.pair_keys(anchors, relations, sides)
-        if which is not None:
-            keys, entities = keys[which], entities[which]
-        # stable sort by entity, then by pair: lists come out sorted
-        order = torch.argsort(entities, stable=True)
-        order = order[torch.argsort(keys[order], stable=True)]
-        self.keys, counts = torch.unique_consecutive(keys[order], return_counts=True)
-        self.offsets = torch.cat([counts.new_zeros(1), counts.cumsum(dim=0), counts.sum().reshape(1)])
-        self.entities = entities[order]
+        keys: list[LongTensor] = []
+        counts: list[LongTensor] = []
+        entities: list[LongTensor] = []
+        rows: list[LongTensor] = []
+        kept = (slice(None), slice(None)) if which is None else which.chunk(2)
+        for side, (anchors, relations, replaced) in triples.sides():
+            completions = triples.completion_keys(
+                triples.pair_keys(anchors, relations, anchors.new_tensor(side)), replaced
+            )
+            # those of tails are sorted already
+            completions, order = completions[kept[side]].sort()
+            entities.append((completions % triples.num_entities).int())
+            pairs, inverse, count = torch.unique_consecutive(
+                completions.floor_divide_(triples.num_entities), return_inverse=True, return_counts=True
+            )
+            rows.append(torch.empty_like(inverse, dtype=torch.int32))
+            rows[-1][order] = (inverse + (len(keys[0]) if keys else 0)).int()
+            keys.append(pairs)
+            counts.append(count)
+        self.keys, self.entities, self.completion_rows = torch.cat(keys), torch.cat(entities), torch.cat(rows)
+        count = torch.cat(counts)
+        self.offsets = torch.cat([count.new_zeros(1), count.cumsum(dim=0), count.sum().reshape(1)])
 
     def rows(self, keys: LongTensor) -> LongTensor:
         """Find the list of each pair key."""
@@ -203,15 +254,6 @@ class KnownPositives:
         return torch.where(rows < 0, len(self.keys), rows)
 
 
-def find(keys: LongTensor, wanted: LongTensor) -> LongTensor:
-    """Return the position of each wanted key among sorted distinct keys, −1 where it is not one of them.
-
-    :param keys: shape: (num_keys,), ascending
-    :param wanted: any shape
-
-    :returns: the shape of ``wanted``
-    """
-    if not len(keys):
-        return torch.full_like(wanted, -1)
-    positions = torch.searchsorted(keys, wanted.contiguous()).clamp(max=len(keys) - 1)
-    return torch.where(keys[positions] == wanted, positions, -1)
+def take(values: LongTensor, positions: LongTensor) -> LongTensor:
+    """Return the values at these positions, in their shape: indexing with brackets is three times slower."""
+    return values.index_select(0, positions.flatten()).view(positions.shape)

@@ -20,7 +20,7 @@ from pykeen.triples import CoreTriplesFactory
 from negsamp import SAMPLERS, GivenNegatives, PoolNegativeSampler, Schema
 from negsamp.datasets import generate
 from negsamp.models import with_l2
-from negsamp.pools import Queries, Stage
+from negsamp.pools import Queries, Slots, Stage
 from negsamp.triples import TripleSet
 
 #: k of the samplers that ask an auxiliary model: less than the entities of every graph but the smallest
@@ -266,24 +266,14 @@ def random_triples(num_entities: int, num_relations: int) -> st.SearchStrategy[T
 
 def queries_of(triples: TripleSet, batch: torch.Tensor) -> Queries:
     """Ask for both sides of each triple; the queries of triple i: 2i for its head, 2i + 1 for its tail."""
-    heads, relations, tails = batch.unbind(dim=-1)
-    return Queries.of(
-        triples,
-        anchors=torch.stack([tails, heads], dim=-1).flatten(),
-        relations=relations.repeat_interleave(2),
-        sides=torch.arange(2).repeat(len(batch)),
-        replaced=torch.stack([heads, tails], dim=-1).flatten(),
-    )
+    return Queries.of_triples(triples, *batch.unbind(dim=-1))
 
 
 def reachable(stage: Stage, triples: TripleSet, batch: torch.Tensor, *, own_is_known: bool = False) -> np.ndarray:
     """Draw every rank of every query, and count how often each entity comes out; shape: (2 * batch, num_entities)."""
-    queries = queries_of(triples, batch)
-    answers = stage.ask(queries, own_is_known=own_is_known)
-    slots = torch.arange(len(answers.free)).repeat_interleave(answers.free)
-    ranks = torch.cat([torch.arange(free) for free in answers.free.tolist()])
+    entities, free = stage.drawable(queries_of(triples, batch), own_is_known=own_is_known)
     counts = np.zeros((2 * len(batch), triples.num_entities), dtype=int)
-    np.add.at(counts, (slots.numpy(), stage.draw(answers, slots, ranks).numpy()), 1)
+    np.add.at(counts, (torch.arange(len(free)).repeat_interleave(free).numpy(), entities.numpy()), 1)
     return counts
 
 
@@ -321,10 +311,11 @@ class Recorder:
     def ask(self, queries: Queries, *, own_is_known: bool) -> Any:
         return self.stage.ask(queries, own_is_known=own_is_known)
 
-    def draw(self, answers: Any, slots: torch.Tensor, ranks: torch.Tensor) -> torch.Tensor:
-        entities = self.stage.draw(answers, slots, ranks)
-        self.drawn += zip(slots.tolist(), entities.tolist(), strict=True)
-        return entities
+    def draw(self, answers: Any, slots: Slots, *shares: Any) -> None:
+        self.stage.draw(answers, slots, *shares)
+        row, column = (slots.filled_by == shares[-1]).nonzero().unbind(dim=-1)
+        queries = 2 * row + slots.sides[row, column]
+        self.drawn += zip(queries.tolist(), slots.entities[row, column].tolist(), strict=True)
 
     def given_to(self, query: int) -> list[int]:
         return [entity for slot, entity in self.drawn if slot == query]

@@ -15,12 +15,11 @@ def relational_pools(triples: TripleSet) -> Pools:
     Once the known positives of a pair are excluded, the rest of the anchor's neighbours are exactly those that another
     relation links to it, so that one list an entity serves all relations.
     """
-    anchors, _, sides, entities = triples.completions()
-    return Pools.from_rows(
+    keys = [(2 * anchors + side) * triples.num_entities + entities for side, (anchors, _, entities) in triples.sides()]
+    return Pools.from_keys(
         LookUp.ANCHOR,
         triples,
-        2 * anchors + sides,
-        entities,
+        torch.cat(keys),
         2 * triples.num_entities,
         outsiders=_linked_by_one_relation(triples),
     )

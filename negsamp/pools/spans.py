@@ -9,7 +9,9 @@ import torch
 from pykeen.typing import BoolTensor, LongTensor
 from scipy import sparse
 
-from negsamp.triples import KnownPositives, TripleSet, find
+from negsamp.kernels import find
+from negsamp.pools.queries import Queries
+from negsamp.triples import KnownPositives, TripleSet, sorted_distinct, take
 
 __all__ = ["LookUp", "Pools"]
 
@@ -45,7 +47,7 @@ class Pools:
     look_up: LookUp
     num_entities: int
     num_relations: int
-    #: shape: (num_members,), ascending inside each span; None: the entity ids themselves
+    #: shape: (num_members,), dtype: int32, ascending inside each span; None: the entity ids themselves
     members: LongTensor | None
     #: shape: (num_spans + 1,), where each span starts, and where the last one ends
     offsets: LongTensor
@@ -84,10 +86,20 @@ class Pools:
         :param num_rows: the number of pools
         :param kwargs: :attr:`index`, :attr:`keys` and :attr:`outsiders`, where the pools have them
         """
-        keys = torch.unique(rows * triples.num_entities + entities)
-        counts = torch.bincount(keys // triples.num_entities, minlength=num_rows + 1)
-        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(dim=0)])
-        members = keys % triples.num_entities
+        return cls.from_keys(look_up, triples, rows * triples.num_entities + entities, num_rows, **kwargs)
+
+    @classmethod
+    def from_keys(
+        cls, look_up: LookUp, triples: TripleSet, memberships: LongTensor, num_rows: int, **kwargs: torch.Tensor
+    ) -> Pools:
+        """Collect the pools from memberships as single integers: row times number of entities, plus the member.
+
+        :param memberships: shape: (num_memberships,), which is spent; the rest is as above
+        """
+        memberships = sorted_distinct(memberships)
+        offsets = torch.searchsorted(memberships, torch.arange(num_rows + 1) * triples.num_entities)
+        members = memberships.remainder_(triples.num_entities).int()
+        offsets = torch.cat([offsets, offsets[-1:]])
         return cls(look_up, triples.num_entities, triples.num_relations, members, offsets, **kwargs)
 
     @classmethod
@@ -97,7 +109,7 @@ class Pools:
         """Collect the pools from a boolean matrix, shape: (num_rows, num_entities); ``kwargs`` as above."""
         matrix.sort_indices()
         offsets = torch.as_tensor(matrix.indptr, dtype=torch.long)
-        members = torch.as_tensor(matrix.indices, dtype=torch.long)
+        members = torch.as_tensor(matrix.indices, dtype=torch.int32)
         offsets = torch.cat([offsets, offsets[-1:]])
         return cls(look_up, triples.num_entities, triples.num_relations, members, offsets, **kwargs)
 
@@ -123,81 +135,25 @@ class Pools:
         nothing = torch.zeros(2 * len(triples.triples), dtype=torch.bool)
         return KnownPositives(triples, nothing if self.outsiders is None else self.outsiders)
 
-    def spans(
-        self, anchors: LongTensor, relations: LongTensor, sides: LongTensor, replaced: LongTensor, keys: LongTensor
-    ) -> LongTensor:
-        """Find the span of each query.
-
-        :param anchors: the entities that stay
-        :param relations: the relations
-        :param sides: the sides
-        :param replaced: the entities that are replaced
-        :param keys: the pair keys of the first three
-
-        :returns: shape: (num_queries,), as all parameters
-        """
+    def spans(self, queries: Queries) -> LongTensor:
+        """Find the span of each query; shape: (num_queries,)."""
         match self.look_up:
             case LookUp.NOTHING:
-                return torch.zeros_like(anchors)
+                return torch.zeros_like(queries.anchors)
             case LookUp.RELATION:
-                return 2 * relations + sides
+                return 2 * queries.relations + queries.sides
             case LookUp.ANCHOR:
-                return 2 * anchors + sides
+                return 2 * queries.anchors + queries.sides
             case LookUp.REPLACED:
-                return self.index[replaced]
+                return take(self.index, queries.replaced)
             case LookUp.PAIR:
-                return self._spans_of(keys)
+                return self._spans_of(queries.keys)
             case LookUp.COMPLETION:
-                return self._spans_of(keys * self.num_entities + replaced)
+                return self._spans_of(queries.completion_keys)
 
     def _spans_of(self, keys: LongTensor) -> LongTensor:
+        if not len(self.keys):
+            return torch.full_like(keys, self.num_spans - 1)
         position = find(self.keys, keys)
-        return torch.where(position < 0, self.num_spans - 1, take(self.index, position))
-
-    def positions(self, spans: LongTensor, entities: LongTensor) -> LongTensor:
-        """Find where an entity lies inside a span.
-
-        :param spans: shape: (num_queries,)
-        :param entities: shape: (num_queries,)
-
-        :returns: shape: (num_queries,), counted from the start of the span; −1 where it is not a member
-        """
-        starts, ends = self.offsets[spans], self.offsets[spans + 1]
-        if self.members is None:
-            return torch.where(entities < ends, entities, -1)
-        at = bisect(self.members, starts, ends, entities - 1)
-        found = (at < ends) & (take(self.members, at) == entities)
-        return torch.where(found, at - starts, -1)
-
-
-def take(values: LongTensor, positions: LongTensor) -> LongTensor:
-    """Return the values at these positions; any value for a position that is out of range."""
-    if not len(values):
-        return torch.full_like(positions, -1)
-    return values[positions.clamp(min=0, max=len(values) - 1)]
-
-
-def bisect(
-    values: LongTensor, low: LongTensor, high: LongTensor, wanted: LongTensor, offset: LongTensor | None = None
-) -> LongTensor:
-    """Count on to the first value above the wanted one, inside many segments of one array at once.
-
-    :param values: shape: (num_values,), ascending inside each segment
-    :param low: where each segment starts
-    :param high: where it ends
-    :param wanted: the value to pass
-    :param offset: where given, ``values[i]`` stands for ``values[i] + i − offset``
-
-    :returns: positions in [low, high], of the shape of the three
-    """
-    while True:
-        unfinished = low < high
-        if not unfinished.any():
-            return low
-        middle = torch.where(unfinished, (low + high) // 2, 0)
-        value = values[middle]
-        if offset is not None:
-            value = value + middle - offset
-        beyond = unfinished & (value <= wanted)
-        high = torch.where(unfinished & ~beyond, middle, high)
-        low = torch.where(beyond, middle + 1, low)
+        missing = position < 0
+        return torch.where(missing, self.num_spans - 1, take(self.index, position.clamp(min=0)))

@@ -5,54 +5,68 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from pykeen.typing import LongTensor
+from pykeen.typing import BoolTensor, FloatTensor, LongTensor
 
-from negsamp.pools.exclusions import Exclusions
-from negsamp.pools.spans import Pools, bisect, take
-from negsamp.triples import TripleSet
+from negsamp import kernels
+from negsamp.pools.exclusions import Exclusions, Lists
+from negsamp.pools.queries import Queries
+from negsamp.pools.spans import Pools
+from negsamp.triples import take
 
-__all__ = ["Queries", "Stage"]
+__all__ = ["MASKED", "Answers", "Slots", "Stage"]
 
-#: a rank that no draw reaches
-NEVER = torch.iinfo(torch.long).max
-
-
-@dataclass(frozen=True, eq=False)
-class Queries:
-    """What is asked of a stage; shape of each tensor: (num_queries,)."""
-
-    anchors: LongTensor
-    relations: LongTensor
-    sides: LongTensor
-    #: the entities to be replaced
-    replaced: LongTensor
-    #: the pair keys of the first three
-    keys: LongTensor
-
-    @classmethod
-    def of(
-        cls, triples: TripleSet, anchors: LongTensor, relations: LongTensor, sides: LongTensor, replaced: LongTensor
-    ) -> Queries:
-        """Add the pair keys."""
-        return cls(anchors, relations, sides, replaced, triples.pair_keys(anchors, relations, sides))
+#: the stage of a slot that none has filled
+MASKED = -1
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Where each query's drawable entities lie; shape of each tensor but the last: (num_queries,)."""
+    """Where each query's drawable entities lie; shape of each tensor but the first: (num_queries,)."""
 
-    #: where the span starts
-    starts: LongTensor
+    #: shape: (num_members,), see :attr:`negsamp.pools.Pools.members`
+    members: LongTensor | None
+    #: the excluded ranks
+    lists: Lists
     #: how many entities can be drawn
     free: LongTensor
-    #: the rank that the replaced entity itself would have, :data:`NEVER` where it cannot be drawn anyway
+    #: dtype: int32: the rank that the replaced entity itself would have, :data:`negsamp.kernels.NEVER` where it cannot
+    #: be drawn anyway
     own: LongTensor
     #: where the list of exclusions starts
-    excluded_starts: LongTensor
-    #: how long it is
-    excluded: LongTensor
-    #: shape: (num_excluded,): see :attr:`negsamp.pools.Exclusions.ranks`
-    ranks: LongTensor
+    first: LongTensor
+    #: where its closing entry is
+    last: LongTensor
+    #: where the span starts, less where the list does
+    shift: LongTensor
+
+
+@dataclass(frozen=True, eq=False)
+class Slots:
+    """The wanted negatives of a batch, of which row i belongs to the queries 2i (for heads) and 2i + 1 (for tails).
+
+    Shape of each tensor: (batch_size, num_negs_per_pos).
+    """
+
+    #: dtype: int8: which side each slot replaces
+    sides: LongTensor
+    #: dtype: double: uniform numbers in [0, 1)
+    uniform: FloatTensor
+    #: dtype: int32: what they are filled with
+    entities: LongTensor
+    #: dtype: int8: the stage that filled them, :data:`MASKED` where none did
+    filled_by: LongTensor
+
+    @classmethod
+    def empty(cls, sides: LongTensor, uniform: FloatTensor) -> Slots:
+        """Return slots that are still to be filled."""
+        entities = torch.empty_like(sides, dtype=torch.int32)
+        return cls(sides, uniform, entities, torch.full_like(sides, MASKED))
+
+    @property
+    def needs(self) -> LongTensor:
+        """How many slots each query has; shape: (2 * batch_size,)."""
+        tails = self.sides.sum(dim=-1)
+        return torch.stack([self.sides.shape[1] - tails, tails], dim=-1).flatten()
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,34 +89,38 @@ class Stage:
             such, so that they need no look-up of their own
         """
         pools = self.pools
-        spans = pools.spans(queries.anchors, queries.relations, queries.sides, queries.replaced, queries.keys)
-        starts = pools.offsets[spans]
-        first, excluded, ranks = self.exclusions.find(queries.keys, spans)
-        free = pools.offsets[spans + 1] - starts - excluded
-        own = torch.full_like(starts, NEVER)
-        if not own_is_known:
-            position = pools.positions(spans, queries.replaced)
-            # the exclusions up to and with this position
-            after = bisect(ranks, first, first + excluded, position, offset=first)
-            rank = position - (after - first)
-            last = after - 1
-            is_excluded = (after > first) & (take(ranks, last) + last - first == position)
-            drawable = (position >= 0) & ~is_excluded
-            own = torch.where(drawable, rank, own)
-            free = free - drawable.long()
-        return Answers(starts, free, own, first, excluded, ranks)
+        spans = pools.spans(queries)
+        rows, lists = self.exclusions.find(queries, spans)
+        starts, ends = take(pools.offsets, spans), take(pools.offsets, spans + 1)
+        first, last = take(lists.offsets, rows), take(lists.offsets, rows + 1) - 1
+        free = ends - starts - (last - first)
+        if own_is_known:
+            own = torch.full(free.shape, kernels.NEVER, dtype=torch.int32)
+        else:
+            own = kernels.own_ranks(pools.members, starts, ends, lists.ranks, first, last, queries.replaced)
+            free -= (own != kernels.NEVER).long()
+        return Answers(pools.members, lists, free, own, first, last, starts - first)
 
-    def draw(self, answers: Answers, slots: LongTensor, ranks: LongTensor) -> LongTensor:
-        """Return the entities of the given ranks.
+    def draw(
+        self, answers: Answers, slots: Slots, given: LongTensor, share: LongTensor, repeats: BoolTensor, number: int
+    ) -> None:
+        """Fill slots with what was found for their queries, see :func:`negsamp.kernels.draw`."""
+        kernels.draw(answers, slots, given, share, repeats, number)
 
-        :param answers: what the queries may draw from
-        :param slots: shape: (num_slots,): the query of each slot
-        :param ranks: shape: (num_slots,): at least 0, below :attr:`Answers.free` of the slot's query
+    def drawable(self, queries: Queries, *, own_is_known: bool = False) -> tuple[LongTensor, LongTensor]:
+        """List what each query may draw.
 
-        :returns: shape: (num_slots,)
+        :param queries: pairs of queries, see :meth:`Queries.of_triples`
+        :param own_is_known: see :meth:`ask`
+
+        :returns: the entities of all queries, query by query, ascending; and how many each has, shape: (num_queries,)
         """
-        ranks = ranks + (ranks >= answers.own[slots]).long()
-        first = answers.excluded_starts[slots]
-        shift = bisect(answers.ranks, first, first + answers.excluded[slots], ranks) - first
-        positions = answers.starts[slots] + ranks + shift
-        return positions if self.pools.members is None else self.pools.members[positions]
+        answers = self.ask(queries, own_is_known=own_is_known)
+        heads, tails = answers.free.view(-1, 2).unbind(dim=-1)
+        # as many slots as the largest pair of pools; those beyond a pool stay empty
+        number = torch.arange(int((heads + tails).max()) if len(heads) else 0)
+        sides = (number >= heads.unsqueeze(dim=-1)).to(torch.int8)
+        slots = Slots.empty(sides, torch.zeros(sides.shape, dtype=torch.double))
+        nothing = torch.zeros_like(answers.free)
+        self.draw(answers, slots, nothing, answers.free, nothing.bool(), 0)
+        return slots.entities[slots.filled_by != MASKED], answers.free

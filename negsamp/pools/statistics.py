@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from pykeen.typing import BoolTensor, LongTensor
 
-from negsamp.pools.stage import Queries, Stage
+from negsamp.pools.queries import Queries
+from negsamp.pools.stage import Stage
 from negsamp.triples import HEAD, TAIL, TripleSet
 
 __all__ = ["pool_sizes", "pool_statistics"]
@@ -25,11 +26,11 @@ def pool_sizes(stage: Stage, triples: TripleSet) -> tuple[LongTensor, LongTensor
     :returns: sizes and sides, shape: (num_queries,)
     """
     if stage.pools.is_by_replaced:
-        queries = Queries.of(triples, *triples.completions())
+        completions = torch.arange(2 * len(triples.triples))
+        queries = Queries(triples, *triples.completions(), completions=completions)
     else:
-        keys = torch.unique(Queries.of(triples, *triples.completions()).keys)
         # such a pool does not depend on what is replaced, and every known positive is among the exclusions
-        queries = Queries.of(triples, *triples.unpair(keys), replaced=torch.zeros_like(keys))
+        queries = Queries.of_pairs(triples, triples.known_positives.keys)
     return stage.ask(queries, own_is_known=True).free, queries.sides
 
 

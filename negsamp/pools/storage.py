@@ -4,7 +4,7 @@ import os
 
 from negsamp.errors import InputError
 from negsamp.io import load_tensors, save_tensors
-from negsamp.pools.exclusions import Exclusions
+from negsamp.pools.exclusions import Exclusions, Lists
 from negsamp.pools.spans import LookUp, Pools
 from negsamp.pools.stage import Stage
 from negsamp.triples import TripleSet
@@ -12,7 +12,8 @@ from negsamp.triples import TripleSet
 __all__ = ["load_stage", "save_stage"]
 
 _POOLS = ("members", "offsets", "index", "keys", "outsiders")
-_EXCLUSIONS = ("keys", "offsets", "ranks")
+_EXCLUSIONS = ("keys", "rows")
+_LISTS = ("offsets", "ranks", "guide")
 
 
 def save_stage(path: str | os.PathLike[str], stage: Stage, triples: TripleSet, *, filtered: bool) -> None:
@@ -26,6 +27,7 @@ def save_stage(path: str | os.PathLike[str], stage: Stage, triples: TripleSet, *
     pools, exclusions = stage.pools, stage.exclusions
     tensors = {f"pools.{name}": getattr(pools, name) for name in _POOLS if getattr(pools, name) is not None}
     tensors |= {f"exclusions.{name}": getattr(exclusions, name) for name in _EXCLUSIONS}
+    tensors |= {f"exclusions.{name}": getattr(exclusions.lists, name) for name in _LISTS}
     save_tensors(path, tensors, {"look_up": pools.look_up, "filtered": filtered, **triples.identity})
 
 
@@ -57,7 +59,8 @@ def load_stage(path: str | os.PathLike[str], triples: TripleSet, *, name: str, f
         )
         if metadata["filtered"] != filtered:
             return Stage(name, Exclusions.build(pools, triples, filtered=filtered))
-        exclusions = {key: tensors[f"exclusions.{key}"] for key in _EXCLUSIONS}
-        return Stage(name, Exclusions(pools, pools.excluded_positives(triples, filtered=filtered), **exclusions))
+        lists = Lists(**{key: tensors[f"exclusions.{key}"] for key in _LISTS})
+        found = {key: tensors[f"exclusions.{key}"] for key in _EXCLUSIONS}
+        return Stage(name, Exclusions(pools, triples, filtered, **found, lists=lists))
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: {error} is missing or unknown; rebuild the pools") from error

@@ -15,17 +15,18 @@ from class_resolver import HintOrType
 from pykeen.sampling import NegativeSampler
 from pykeen.sampling.filtering import Filterer
 from pykeen.triples.instances import BatchedSLCWAInstances
-from pykeen.typing import COLUMN_HEAD, COLUMN_TAIL, BoolTensor, FloatTensor, LongTensor, MappedTriples
+from pykeen.typing import BoolTensor, LongTensor, MappedTriples
 from torch.utils.data import get_worker_info
 
 from negsamp.errors import InputError
-from negsamp.pools import Exclusions, Pools, Queries, Stage, load_stage
-from negsamp.sampling.fallback import MASKED, Fallback, fallback_names, fill, named_pools, ranks_below
+from negsamp.kernels import replace
+from negsamp.pools import MASKED, Exclusions, Pools, Queries, Slots, Stage, load_stage
+from negsamp.sampling.fallback import Fallback, fallback_names, fill, named_pools
 from negsamp.sampling.handle import SamplerHandle
-from negsamp.sampling.sides import Corruption, Slots, assign_slots, head_probabilities
+from negsamp.sampling.sides import Corruption, assign_sides, head_probabilities
 from negsamp.sampling.usage import Usage
 from negsamp.schema import Schema, resolve_schema
-from negsamp.triples import HEAD, TAIL, TripleSet
+from negsamp.triples import TripleSet, take
 
 __all__ = ["PoolNegativeSampler"]
 
@@ -213,8 +214,7 @@ class PoolNegativeSampler(NegativeSampler, ABC):
             (batch_size, num_negs_per_pos), or None if all are
         """
         self._warn_of_workers()
-        negatives, valid = self._draw(positive_batch, self.filterer)
-        return negatives, None if valid.all() else valid
+        return self._draw(positive_batch, self.filterer)
 
     def corrupt_batch(self, positive_batch: LongTensor) -> LongTensor:
         """Draw negatives, without the mask.
@@ -240,55 +240,42 @@ class PoolNegativeSampler(NegativeSampler, ABC):
                 worker.num_workers,
             )
 
-    def _draw(self, positives: LongTensor, filterer: Filterer | None) -> tuple[LongTensor, BoolTensor]:
+    def _draw(self, positives: LongTensor, filterer: Filterer | None) -> tuple[LongTensor, BoolTensor | None]:
         device, positives = positives.device, positives.cpu()
         heads, relations, tails, turned = self.triples.orient(positives)
-        # the queries of positive i: 2i asks for heads, 2i + 1 for tails
-        queries = Queries.of(
-            self.triples,
-            anchors=torch.stack([tails, heads], dim=-1).flatten(),
-            relations=relations.repeat_interleave(2),
-            sides=torch.tensor([HEAD, TAIL]).repeat(len(positives)),
-            replaced=torch.stack([heads, tails], dim=-1).flatten(),
-        )
-        all_known = bool(self.triples.contains(heads, relations, tails).all())
-        slots = assign_slots(self.corruption, self.num_negs_per_pos, turned, self.head_probabilities[relations])
-        uniform = torch.rand(slots.query.shape, dtype=torch.double)
-        entities = queries.replaced[slots.query]
-        stages = fill(entities, self.stages, slots, queries, uniform, own_is_known=self.filtered and all_known)
-        # whoever ignores the mask gets a negative all the same, if there is any
-        self._draw_from_everything(entities, stages == MASKED, slots, queries, uniform, own_is_known=all_known)
-        sides = (slots.query % 2) ^ turned.unsqueeze(dim=-1).long()
-        columns = torch.where(sides == TAIL, COLUMN_TAIL, COLUMN_HEAD).unsqueeze(dim=-1)
-        negatives = positives.unsqueeze(dim=1).repeat(1, self.num_negs_per_pos, 1)
-        negatives.scatter_(-1, columns, entities.unsqueeze(dim=-1))
+        queries = Queries.of_triples(self.triples, heads, relations, tails)
+        sides = assign_sides(self.corruption, self.num_negs_per_pos, turned, take(self.head_probabilities, relations))
+        slots = Slots.empty(sides, torch.rand(sides.shape, dtype=torch.double))
+        fill(self.stages, slots, queries, own_is_known=self.filtered and queries.are_known)
+        stages = slots.filled_by
+        unfilled = stages == MASKED
+        if unfilled.any():
+            # whoever ignores the mask gets a negative all the same; where there is none, the positive again
+            unfilled &= ~self._draw_from_everything(unfilled, slots, queries)
+            slots.entities[unfilled] = queries.replaced.view(-1, 2).gather(1, sides.long())[unfilled].int()
+        columns = sides ^ turned.unsqueeze(dim=-1) if self.triples.doubled else sides
+        negatives = replace(positives, columns, slots.entities).to(device)
         if filterer is not None:
             # where the positives are, since that is where a sampler is moved to
-            stages[~filterer(negatives.to(device)).cpu()] = MASKED
-        if self._rescue(entities, stages, slots, queries, uniform, own_is_known=all_known):
-            negatives.scatter_(-1, columns, entities.unsqueeze(dim=-1))
-        self.usage.add(torch.bincount(stages.flatten() + 1, minlength=len(self.usage)))
-        return negatives.to(device), (stages != MASKED).to(device)
+            stages[~filterer(negatives).cpu()] = MASKED
+        if self._rescue(slots, queries):
+            negatives = replace(positives, columns, slots.entities).to(device)
+        valid = stages != MASKED
+        self.usage.add(torch.bincount(stages.flatten() + 1))
+        return negatives, None if valid.all() else valid.to(device)
 
-    def _rescue(
-        self,
-        entities: LongTensor,
-        stages: LongTensor,
-        slots: Slots,
-        queries: Queries,
-        uniform: FloatTensor,
-        own_is_known: bool,
-    ) -> bool:
+    def _rescue(self, slots: Slots, queries: Queries) -> bool:
         """Give each (sub-)batch without a valid slot one entity of all, since PyKEEN's losses fail on no negative.
 
         :returns: whether any slot was changed
         """
+        stages = slots.filled_by
         window = torch.arange(len(stages)) // (self.sub_batch_size or max(len(stages), 1))
         alive = torch.zeros(len(stages), dtype=torch.bool).index_add(0, window, (stages != MASKED).any(dim=1))
-        dead = ~alive[window].unsqueeze(dim=-1).expand_as(stages)
+        dead = ~alive[window]
         if not dead.any():
             return False
-        drawn = self._draw_from_everything(entities, dead, slots, queries, uniform, own_is_known=own_is_known)
+        drawn = self._draw_from_everything(dead.unsqueeze(dim=-1).expand_as(stages), slots, queries)
         row, column = drawn.nonzero().unbind(dim=-1)
         # the first slot of each window that anything could be drawn for
         first = torch.ones_like(row, dtype=torch.bool)
@@ -296,20 +283,14 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         stages[row[first], column[first]] = len(self.stages)
         return True
 
-    def _draw_from_everything(
-        self,
-        entities: LongTensor,
-        wanted: BoolTensor,
-        slots: Slots,
-        queries: Queries,
-        uniform: FloatTensor,
-        own_is_known: bool,
-    ) -> BoolTensor:
-        """Fill the wanted slots from all entities less the known positives, and tell which could be filled."""
-        drawn = wanted.clone()
-        if wanted.any():
-            answers = self._everything.ask(queries, own_is_known=own_is_known)
-            drawn &= answers.free[slots.query] > 0
-            query = slots.query[drawn]
-            entities[drawn] = self._everything.draw(answers, query, ranks_below(answers.free[query], uniform[drawn]))
+    def _draw_from_everything(self, wanted: BoolTensor, slots: Slots, queries: Queries) -> BoolTensor:
+        """Put entities of all, less the known positives, in the wanted slots, and tell where there was one."""
+        drawn = torch.zeros_like(wanted)
+        rows = wanted.any(dim=-1).nonzero().squeeze(dim=-1)
+        some = queries.some(torch.stack([2 * rows, 2 * rows + 1], dim=-1).flatten())
+        found = Slots.empty(slots.sides[rows], slots.uniform[rows])
+        fill([self._everything], found, some, own_is_known=queries.are_known)
+        is_drawn = wanted[rows] & (found.filled_by != MASKED)
+        drawn[rows] = is_drawn
+        slots.entities[drawn] = found.entities[is_drawn]
         return drawn

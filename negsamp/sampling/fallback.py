@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
-from pykeen.typing import FloatTensor, LongTensor
 
 from negsamp.errors import InputError
 from negsamp.pools import (
     Pools,
     Queries,
+    Slots,
     Stage,
     corrupt_pools,
     relational_pools,
@@ -16,17 +16,13 @@ from negsamp.pools import (
     typed_by_class_pools,
     typed_pools,
 )
-from negsamp.sampling.sides import Slots
 from negsamp.schema import Schema
 from negsamp.triples import TripleSet
 
-__all__ = ["MASKED", "Fallback", "fallback_names", "fill", "named_pools", "number_ancestors", "ranks_below"]
+__all__ = ["Fallback", "fallback_names", "fill", "named_pools", "number_ancestors"]
 
 #: None, ``"random"``, ``"semantic"``, or pools by name
 Fallback = str | Sequence[str] | None
-
-#: the stage of a slot that none has filled
-MASKED = -1
 
 #: the pools by name that are known to every sampler
 POOLS = ("everything", "corrupt", "relational", "typed", "ancestors", "typedbyclass")
@@ -93,52 +89,26 @@ def number_ancestors(wider: Iterable[Pools]) -> Iterator[tuple[str, Pools]]:
         yield f"ancestors_{distance}", pools
 
 
-def fill(
-    entities: LongTensor,
-    stages: Sequence[Stage],
-    slots: Slots,
-    queries: Queries,
-    uniform: FloatTensor,
-    *,
-    own_is_known: bool,
-) -> LongTensor:
+def fill(stages: Sequence[Stage], slots: Slots, queries: Queries, *, own_is_known: bool) -> None:
     """Fill slots stage by stage.
 
     A stage that holds at least the slots that are left of a query gives them with replacement; a smaller one gives each
     of its entities once; the last stage that holds anything gives all that is left.
 
-    :param entities: shape: (batch_size, num_negs_per_pos); what is drawn is written here
     :param stages: in the order of their turns
-    :param slots: the wanted negatives
+    :param slots: the empty slots
     :param queries: the two queries of each positive
-    :param uniform: shape: (batch_size, num_negs_per_pos), uniform numbers in [0, 1)
     :param own_is_known: see :meth:`negsamp.pools.Stage.ask`
-
-    :returns: shape: (batch_size, num_negs_per_pos): the position of the stage that filled a slot, :data:`MASKED` where
-        none did
     """
     needs = slots.needs
     answers = [stages[0].ask(queries, own_is_known=own_is_known)]
-    if bool((answers[0].free < needs).any()):
+    if len(stages) > 1 and bool((answers[0].free < needs).any()):
         answers += [stage.ask(queries, own_is_known=own_is_known) for stage in stages[1:]]
-    filled_by = torch.full_like(entities, MASKED)
     given = torch.zeros_like(needs)
     for i, (stage, answer) in enumerate(zip(stages, answers, strict=False)):
         left = needs - given
         is_last = ~torch.stack([later.free > 0 for later in answers[i + 1 :]] or [left < 0]).any(dim=0)
         repeats = (answer.free >= left) | is_last
         share = torch.where(answer.free == 0, 0, torch.where(repeats, left, answer.free))
-        chosen = (slots.index >= given[slots.query]) & (slots.index < (given + share)[slots.query])
-        query = slots.query[chosen]
-        free = answer.free[query]
-        ranks = torch.where(repeats[query], ranks_below(free, uniform[chosen]), slots.index[chosen] - given[query])
-        entities[chosen] = stage.draw(answer, query, ranks)
-        filled_by[chosen] = i
+        stage.draw(answer, slots, given, share, repeats, i)
         given = given + share
-    return filled_by
-
-
-def ranks_below(counts: LongTensor, uniform: FloatTensor) -> LongTensor:
-    """Turn uniform numbers in [0, 1) into ranks in [0, count)."""
-    # the product can round up to the count itself
-    return torch.minimum((uniform * counts).long(), counts - 1)

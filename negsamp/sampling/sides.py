@@ -1,6 +1,5 @@
 """Which side each negative replaces."""
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -8,48 +7,33 @@ from pykeen.typing import BoolTensor, FloatTensor, LongTensor
 
 from negsamp.triples import HEAD, TAIL, TripleSet
 
-__all__ = ["Corruption", "Slots", "assign_slots", "head_probabilities"]
+__all__ = ["Corruption", "assign_sides", "head_probabilities"]
 
 Corruption = Literal["balanced", "bernoulli", "head", "tail"]
 
 
-@dataclass(frozen=True, eq=False)
-class Slots:
-    """The wanted negatives of a batch."""
-
-    #: shape: (batch_size, num_negs_per_pos): the query of each slot: twice the positive's position, plus the side
-    query: LongTensor
-    #: shape: (batch_size, num_negs_per_pos): the how-manieth of its query a slot is
-    index: LongTensor
-    #: shape: (2 * batch_size,): how many slots each query has
-    needs: LongTensor
-
-
-def assign_slots(
+def assign_sides(
     corruption: Corruption, num_negs_per_pos: int, turned: BoolTensor, head_probabilities: FloatTensor
-) -> Slots:
-    """Assign a side to each slot.
+) -> LongTensor:
+    """Say which side each slot replaces.
 
     :param corruption: how
     :param num_negs_per_pos: how many slots a positive has
     :param turned: shape: (batch_size,), whether the triple stands for its reverse, so that its sides are swapped
     :param head_probabilities: shape: (batch_size,), for ``"bernoulli"``: how likely the head is replaced
+
+    :returns: shape: (batch_size, num_negs_per_pos), dtype: int8
     """
     batch_size, n = len(turned), num_negs_per_pos
     if corruption == "balanced":
         # One arrangement of ⌈n/2⌉ and ⌊n/2⌋ slots a batch, and a fair coin a positive that says which side is which:
         # for each positive, every order and (n odd) either majority is equally likely, at the cost of one permutation.
         order = torch.randperm(n)
-        sides = (order < n // 2).long() ^ torch.randint(2, (batch_size, 1))
-    elif corruption == "bernoulli":
-        sides = torch.where(torch.rand(batch_size, n) < head_probabilities.unsqueeze(dim=-1), HEAD, TAIL)
-    else:
-        sides = (turned.long() ^ (TAIL if corruption == "tail" else HEAD)).unsqueeze(dim=-1).expand(-1, n)
-    tails_so_far = sides.cumsum(dim=-1)
-    index = torch.where(sides == TAIL, tails_so_far, torch.arange(1, n + 1) - tails_so_far) - 1
-    tails = tails_so_far[:, -1]
-    query = 2 * torch.arange(batch_size).unsqueeze(dim=-1) + sides
-    return Slots(query, index, torch.stack([n - tails, tails], dim=-1).flatten())
+        return (order < n // 2).to(torch.int8) ^ torch.randint(2, (batch_size, 1), dtype=torch.int8)
+    if corruption == "bernoulli":
+        return (torch.rand(batch_size, n) >= head_probabilities.unsqueeze(dim=-1)).to(torch.int8)
+    sides = turned.to(torch.int8) ^ (TAIL if corruption == "tail" else HEAD)
+    return sides.unsqueeze(dim=-1).repeat(1, n)
 
 
 def head_probabilities(triples: TripleSet, corruption: Corruption) -> FloatTensor:

@@ -33,7 +33,7 @@ class Usage(Mapping[str, int]):
     def add(self, counts: LongTensor) -> None:
         """Count slots that were filled by this process.
 
-        :param counts: shape: (num_stages,)
+        :param counts: shape: (num_stages,), or shorter: no slots of the later stages
 
         :raises RuntimeError: in a worker beyond the number that is provided for
         """
@@ -41,7 +41,7 @@ class Usage(Mapping[str, int]):
         row = 0 if worker is None else worker.id + 1
         if row > MAX_WORKERS:
             raise RuntimeError(f"slots are counted for at most {MAX_WORKERS} workers: use fewer")
-        self._counts[row] += counts
+        self._counts[row, : len(counts)] += counts
 
     def end_epoch(self) -> dict[str, int]:
         """Note the counts in :attr:`epochs`, start anew at zero, and return what was noted."""

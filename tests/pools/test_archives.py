@@ -38,8 +38,8 @@ pytestmark = pytest.mark.mirror
 
 Query = tuple[int, int, int, Side]
 ARCHIVES = {"wn18": "WN18", "db50k-public": "DB50K-PUBLIC", "fb15k-237": "FB15K-237", "codex-s": "CODEX-S"}
-#: how many entities are drawn at a time
-AT_ONCE = 2_000_000
+#: how many triples are asked for in one step
+AT_ONCE = 50
 #: how many queries of a side are compared where all of them would take minutes
 SAMPLE = 2000
 NUM_NEIGHBORS = 20
@@ -92,16 +92,13 @@ def queries_of(oracle: Oracle, name: str, count: int | None) -> list[Query]:
 
 def drawn(stage: Stage, triples: TripleSet, queries: list[Query], *, own_is_known: bool) -> Iterator[list[int]]:
     """Draw every rank of every query in turn."""
-    heads, relations, tails = torch.tensor([query[:3] for query in queries]).unbind(dim=-1)
+    lines = torch.tensor([query[:3] for query in queries])
     sides = torch.tensor([SIDES.index(query[3]) for query in queries])
-    anchors, replaced = torch.where(sides == 1, heads, tails), torch.where(sides == 1, tails, heads)
-    answers = stage.ask(Queries.of(triples, anchors, relations, sides, replaced), own_is_known=own_is_known)
-    part = answers.free.cumsum(dim=0) // AT_ONCE
-    for numbers in torch.arange(len(queries)).split(torch.unique_consecutive(part, return_counts=True)[1].tolist()):
-        free = answers.free[numbers].tolist()
-        ranks = torch.cat([torch.arange(count) for count in free])
-        entities = stage.draw(answers, numbers.repeat_interleave(answers.free[numbers]), ranks)
-        yield from (row.tolist() for row in entities.split(free))
+    for part in torch.arange(len(queries)).split(AT_ONCE):
+        asked = Queries.of_triples(triples, *lines[part].unbind(dim=-1))
+        entities, counts = stage.drawable(asked, own_is_known=own_is_known)
+        both = entities.split(counts.tolist())
+        yield from (both[2 * i + side].tolist() for i, side in enumerate(sides[part].tolist()))
 
 
 def pool_key(oracle: Oracle, name: str, h: int, r: int, t: int, side: Side) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 import sys
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +182,8 @@ def test_found_pools_are_stored_as_any_others(name: str, filtered: bool, tmp_pat
     loaded = load_stage(path, graph.triples, name="pool", filtered=filtered)
     for field in ("members", "offsets", "index", "keys"):
         assert torch.equal(getattr(loaded.pools, field), getattr(stage.pools, field))
-    for field in ("keys", "offsets", "ranks"):
-        assert torch.equal(getattr(loaded.exclusions, field), getattr(stage.exclusions, field))
+    for field in ("keys", "rows", "lists.offsets", "lists.ranks", "lists.guide"):
+        assert torch.equal(*map(attrgetter(field), (loaded.exclusions, stage.exclusions)))
 
 
 def member_scores(pools: Pools, scores: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -358,12 +359,10 @@ def test_statistics_of_larger_graphs_equal_a_count(graph_name: str, name: str):
 
 def same(one: Stage, other: Stage) -> bool:
     """Compare all arrays of two stages."""
-    parts = {"pools": ("members", "offsets", "index", "keys"), "exclusions": ("keys", "offsets", "ranks")}
-    pairs = [
-        (getattr(getattr(one, part), field), getattr(getattr(other, part), field))
-        for part, fields in parts.items()
-        for field in fields
-    ]
+    pools = ("members", "offsets", "index", "keys")
+    exclusions = ("keys", "rows", "lists.offsets", "lists.ranks", "lists.guide")
+    fields = [*(f"pools.{field}" for field in pools), *(f"exclusions.{field}" for field in exclusions)]
+    pairs = [(attrgetter(field)(one), attrgetter(field)(other)) for field in fields]
     return one.pools.look_up == other.pools.look_up and all(torch.equal(a, b) for a, b in pairs)
 
 

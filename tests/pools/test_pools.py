@@ -1,6 +1,7 @@
 """Pools less exclusions are exactly what the definitions say, for every query and every sampler."""
 
 from functools import cache
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -26,8 +27,8 @@ from oracles import Oracle, Predict, distmult, rescal, rotate, transe
 import negsamp.pools.exclusions
 import negsamp.pools.search
 from negsamp import SAMPLERS
-from negsamp.pools import LookUp, Stage, corrupt_pools, typed_by_class_pools
-from negsamp.triples import HEAD, TAIL
+from negsamp.pools import Stage, typed_by_class_pools
+from negsamp.triples import TAIL
 
 #: what names the package gives to the stages that the oracle names
 STAGE_NAMES = {"schema": "typed", "relation": "corrupt"}
@@ -268,8 +269,8 @@ def test_the_size_of_a_step_changes_nothing(name: str, chunk: int, monkeypatch: 
     monkeypatch.setattr(negsamp.pools.exclusions, "CHUNK", chunk)
     monkeypatch.setattr(negsamp.pools.search, "MEMORY_BUDGET", 80 * chunk)
     after = graph.sampler(name)
-    for field in ("keys", "offsets", "ranks"):
-        assert torch.equal(*(getattr(sampler.stages[0].exclusions, field) for sampler in (before, after)))
+    for field in ("keys", "rows", "lists.offsets", "lists.ranks", "lists.guide"):
+        assert torch.equal(*(attrgetter(field)(sampler.stages[0].exclusions) for sampler in (before, after)))
     if before.pools.members is not None:
         assert torch.equal(before.pools.members, after.pools.members)
 
@@ -284,16 +285,6 @@ def test_pools_are_sorted_distinct_spans_and_the_last_is_empty():
             assert len(pools.members) == pools.offsets[-1]
             for start, end in zip(pools.offsets[:-1].tolist(), pools.offsets[1:].tolist(), strict=True):
                 assert (pools.members[start:end].diff() > 0).all()
-
-
-def test_the_position_of_an_entity_in_a_span():
-    graph = graph_of({(0, 0, 1), (0, 0, 3), (2, 0, 1)}, num_entities=5, num_relations=1)
-    pools = corrupt_pools(graph.triples)
-    assert pools.look_up == LookUp.RELATION
-    assert pools.members.tolist() == [0, 2, 1, 3]
-    spans = torch.tensor([HEAD, HEAD, HEAD, TAIL, TAIL, TAIL, 2])
-    entities = torch.tensor([0, 1, 2, 1, 3, 4, 1])
-    assert pools.positions(spans, entities).tolist() == [0, -1, 1, 0, 1, -1, -1]
 
 
 def test_relational_without_filter_still_leaves_out_what_one_relation_links():
@@ -317,9 +308,8 @@ def test_a_draw_steps_over_exclusions_wherever_they_lie():
     tails = reachable(stage, graph.triples, batch)[TAIL::2]
     np.testing.assert_array_equal(tails, indicator([set(range(10)) - tails for tails in known.values()], 15))
     # in the order of the ids
-    answers = stage.ask(queries_of(graph.triples, batch[3:4]), own_is_known=True)
-    drawn = stage.draw(answers, torch.ones(6, dtype=torch.long), torch.arange(6))
-    assert drawn.tolist() == [1, 2, 5, 6, 7, 8]
+    drawn, counts = stage.drawable(queries_of(graph.triples, batch[3:4]), own_is_known=True)
+    assert drawn.split(counts.tolist())[TAIL].tolist() == [1, 2, 5, 6, 7, 8]
 
 
 @given(graph=random_graphs())

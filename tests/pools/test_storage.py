@@ -1,5 +1,6 @@
 """Stored pools are the pools that were built, or they are refused."""
 
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,10 @@ def negatives(graph: Graph, name: str, **options: Any) -> torch.Tensor:
 
 
 def same(one: Stage, other: Stage) -> bool:
-    parts = {"pools": ("members", "offsets", "index", "keys", "outsiders"), "exclusions": ("keys", "offsets", "ranks")}
-    pairs = [
-        (getattr(getattr(one, part), field), getattr(getattr(other, part), field))
-        for part, fields in parts.items()
-        for field in fields
-    ]
+    pools = ("members", "offsets", "index", "keys", "outsiders")
+    exclusions = ("keys", "rows", "lists.offsets", "lists.ranks", "lists.guide")
+    fields = [*(f"pools.{field}" for field in pools), *(f"exclusions.{field}" for field in exclusions)]
+    pairs = [(attrgetter(field)(one), attrgetter(field)(other)) for field in fields]
     equal = all((a is None and b is None) or torch.equal(a, b) for a, b in pairs)
     return equal and one.pools.look_up == other.pools.look_up
 

@@ -51,9 +51,9 @@ def same(stage: Stage, other: Stage) -> bool:
         and torch.equal(pools.index, other.pools.index)
         # there may be further pools that no pair has
         and torch.equal(pools.offsets[: len(pools.keys) + 1], other.pools.offsets[: len(pools.keys) + 1])
-        and torch.equal(exclusions.ranks, other.exclusions.ranks)
+        and torch.equal(exclusions.lists.ranks, other.exclusions.lists.ranks)
         and torch.equal(exclusions.keys, other.exclusions.keys)
-        and torch.equal(exclusions.offsets, other.exclusions.offsets)
+        and torch.equal(exclusions.lists.offsets, other.exclusions.lists.offsets)
     )
 
 

@@ -1,0 +1,319 @@
+"""The loops that torch has no fast operation for, compiled by Numba; they read and write tensors on the CPU in place.
+
+Each is compiled at its first use, for a second or so, and kept on disk from then on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numba import njit
+from pykeen.typing import BoolTensor, LongTensor
+
+if TYPE_CHECKING:
+    from negsamp.pools.stage import Answers, Slots
+
+__all__ = ["draw", "find", "guide", "intersect", "own_ranks", "replace"]
+
+#: closes a list of excluded ranks: a rank that no draw reaches
+NEVER = np.iinfo(np.int32).max
+
+#: how many look-ups wait for memory side by side
+_BLOCK = 1024
+
+
+def find(keys: LongTensor, wanted: LongTensor) -> LongTensor:
+    """Return the position of each wanted key among sorted distinct keys, −1 where it is not one of them.
+
+    :param keys: shape: (num_keys,), ascending
+    :param wanted: any shape
+
+    :returns: the shape of ``wanted``
+    """
+    positions = torch.full(wanted.shape, -1)
+    if len(keys):
+        _find(keys.numpy(), wanted.reshape(-1).numpy(), positions.view(-1).numpy())
+    return positions
+
+
+@njit(cache=True, nogil=True)
+def _find(keys, wanted, positions):
+    for begin in range(0, len(wanted), _BLOCK):
+        end = min(begin + _BLOCK, len(wanted))
+        positions[begin:end] = 0
+        size = len(keys)
+        # level by level, so that no look-up waits for the memory of another
+        while size > 1:
+            half = size >> 1
+            for i in range(begin, end):
+                positions[i] += half * (keys[positions[i] + half] <= wanted[i])
+            size -= half
+        for i in range(begin, end):
+            if keys[positions[i]] != wanted[i]:
+                positions[i] = -1
+
+
+@njit(cache=True, nogil=True)
+def _bisect(values, low, high, wanted):
+    """Return the first position in [low, high) whose value is not below the wanted one, else ``high``."""
+    while low < high:
+        middle = (low + high) >> 1
+        if values[middle] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def intersect(
+    members: LongTensor | None,
+    starts: LongTensor,
+    ends: LongTensor,
+    entities: LongTensor,
+    known_starts: LongTensor,
+    known_ends: LongTensor,
+) -> tuple[LongTensor, LongTensor]:
+    """Find the common entities of two sorted lists each: go through the shorter, look up in the longer.
+
+    :param members: shape: (num_members,), ascending inside each list; None: 0, 1, 2, …
+    :param starts: shape: (num_lists,), where each list of members starts
+    :param ends: where it ends
+    :param entities: shape: (num_entities,), likewise
+    :param known_starts: where each list of entities starts
+    :param known_ends: where it ends
+
+    :returns: shape: (num_lists,): how many are common; and shape: (sum of these,), dtype: int32: the position of each
+        in its list of members, less the number of common entities before it
+    """
+    counts = torch.empty_like(starts)
+    ranks = torch.empty(int(torch.minimum(ends - starts, known_ends - known_starts).sum()), dtype=torch.int32)
+    total = _intersect(
+        ranks[:0].numpy() if members is None else members.numpy(),
+        members is None,
+        *(tensor.numpy() for tensor in (starts, ends, entities, known_starts, known_ends, counts, ranks)),
+    )
+    return counts, ranks[:total]
+
+
+@njit(cache=True, nogil=True)
+def _intersect(members, is_everything, starts, ends, entities, known_starts, known_ends, counts, ranks):
+    total = 0
+    for i in range(len(starts)):
+        at, end = starts[i], ends[i]
+        known, known_end = known_starts[i], known_ends[i]
+        count = 0
+        walks_known = known_end - known <= end - at
+        while at < end and known < known_end:
+            if is_everything:
+                at = starts[i] + entities[known]
+                is_common = at < end
+            elif walks_known:
+                at = _bisect(members, at, end, entities[known])
+                is_common = at < end and members[at] == entities[known]
+            else:
+                known = _bisect(entities, known, known_end, members[at])
+                is_common = known < known_end and members[at] == entities[known]
+            if is_common:
+                ranks[total] = at - starts[i] - count
+                count += 1
+                total += 1
+            if walks_known or is_everything:
+                known += 1
+            else:
+                at += 1
+        counts[i] = count
+    return total
+
+
+def guide(counts: LongTensor, ranks: LongTensor, drawable: LongTensor) -> tuple[LongTensor, LongTensor, LongTensor]:
+    """Close and guide lists of excluded ranks, see :class:`negsamp.pools.exclusions.Lists`.
+
+    :param counts: shape: (num_lists,), how many members are excluded
+    :param ranks: shape: (sum of counts,), not descending inside a list
+    :param drawable: shape: (num_lists,), how many members are not excluded
+
+    :returns: offsets, shape: (num_lists + 1,); ranks and guide, shape: (num_entries,)
+    """
+    offsets = torch.cat([counts.new_zeros(1), (counts + 1).cumsum(dim=0)])
+    closed, guides = torch.empty(2, int(offsets[-1]), dtype=torch.int32)
+    _guide(*(tensor.numpy() for tensor in (offsets, ranks, drawable, closed, guides)))
+    return offsets, closed, guides
+
+
+@njit(cache=True, nogil=True)
+def scale_of(count, drawable):
+    """Return the number of parts by the number of ranks: a rank times this, rounded down, is its part."""
+    return min(count + 1, drawable) / max(drawable, 1)
+
+
+@njit(cache=True, nogil=True)
+def _guide(offsets, ranks, drawable, closed, guides):
+    for i in range(len(drawable)):
+        first, last = offsets[i], offsets[i + 1] - 1
+        scale = scale_of(last - first, drawable[i])
+        part = first
+        for at in range(first, last):
+            rank = ranks[at - i]
+            closed[at] = rank
+            # it counts from the part on that begins with it, or else after it
+            begin = first + int(np.floor((rank - 1) * scale)) + 1
+            while part < min(begin, last + 1):
+                guides[part] = at
+                part += 1
+        closed[last] = NEVER
+        while part <= last:
+            guides[part] = last
+            part += 1
+
+
+def own_ranks(
+    members: LongTensor | None,
+    starts: LongTensor,
+    ends: LongTensor,
+    ranks: LongTensor,
+    firsts: LongTensor,
+    lasts: LongTensor,
+    entities: LongTensor,
+) -> LongTensor:
+    """Return the rank at which an entity would be drawn, :data:`NEVER` where it cannot be: one entity a query.
+
+    :param members: as for :func:`intersect`
+    :param starts: shape: (num_queries,), where each query's list of members starts
+    :param ends: where it ends
+    :param ranks: see :attr:`negsamp.pools.exclusions.Lists.ranks`
+    :param firsts: where each query's list of them starts
+    :param lasts: where its closing entry is
+    :param entities: the entities
+
+    :returns: shape: (num_queries,), dtype: int32
+    """
+    found = torch.empty_like(starts, dtype=torch.int32)
+    _own_ranks(
+        found[:0].numpy() if members is None else members.numpy(),
+        members is None,
+        *(tensor.numpy() for tensor in (starts, ends, ranks, firsts, lasts, entities, found)),
+    )
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _own_ranks(members, is_everything, starts, ends, ranks, firsts, lasts, entities, found):
+    for i in range(len(entities)):
+        found[i] = NEVER
+        at = starts[i] + entities[i] if is_everything else _bisect(members, starts[i], ends[i], entities[i])
+        if at >= ends[i] or (not is_everything and members[at] != entities[i]):
+            continue
+        # the exclusions before this position: the j-th lies at its rank plus j
+        low, high = firsts[i], lasts[i]
+        while low < high:
+            middle = (low + high) >> 1
+            if ranks[middle] + (middle - firsts[i]) < at - starts[i]:
+                low = middle + 1
+            else:
+                high = middle
+        before = low - firsts[i]
+        if low == lasts[i] or ranks[low] + before != at - starts[i]:
+            found[i] = at - starts[i] - before
+
+
+def draw(answers: Answers, slots: Slots, given: LongTensor, share: LongTensor, repeats: BoolTensor, stage: int) -> None:
+    """Fill slots from one stage: of a query's slots, those from ``given`` on, as many as its ``share``.
+
+    :param answers: where the drawable entities of each query lie
+    :param slots: the slots, in which the entities and the stage are noted
+    :param given: shape: (2 * batch_size,), how many slots of a query the stages before have filled
+    :param share: shape: (2 * batch_size,), how many this one fills
+    :param repeats: shape: (2 * batch_size,), whether it draws with replacement, or gives its entities in order
+    :param stage: the number of the stage
+    """
+    members, lists = answers.members, answers.lists
+    found = (answers.free, answers.own, answers.shift, answers.first, answers.last, lists.guide, lists.ranks)
+    wanted = (slots.sides, given, share, repeats, slots.uniform, slots.entities, slots.filled_by)
+    nothing = torch.empty(0, dtype=torch.int32)
+    tensors = (nothing if members is None else members, *found, *wanted)
+    _draw(stage, members is None, *(tensor.numpy() for tensor in tensors))
+
+
+@njit(cache=True, nogil=True)
+def _draw(
+    stage,
+    is_everything,
+    members,
+    free,
+    own,
+    shift,
+    first,
+    last,
+    guides,
+    excluded,
+    sides,
+    given,
+    share,
+    repeats,
+    uniform,
+    entities,
+    filled_by,
+):
+    num_slots = sides.shape[1]
+    scale = np.empty(len(free))
+    for query in range(len(free)):
+        # members that are not excluded, the replaced entity among them
+        scale[query] = scale_of(last[query] - first[query], free[query] + (own[query] != NEVER))
+    turns = -given
+    row, column = 0 if num_slots else len(sides), 0
+    rows, columns, queries, ranks, at = np.empty((5, _BLOCK), np.int64)
+    while row < len(sides):
+        # each step for a block of slots, so that no slot waits for the memory of another
+        count = 0
+        while row < len(sides) and count < _BLOCK:
+            query = 2 * row + sides[row, column]
+            turn = turns[query]
+            turns[query] += 1
+            if 0 <= turn < share[query]:
+                # of 53 random bits, the largest is so far below 1 that no product is rounded up to the number itself
+                rank = int(uniform[row, column] * free[query]) if repeats[query] else turn
+                rank += rank >= own[query]
+                rows[count], columns[count], queries[count], ranks[count] = row, column, query, rank
+                at[count] = first[query] + int(rank * scale[query])
+                count += 1
+            column += 1
+            if column == num_slots:
+                row, column = row + 1, 0
+        for k in range(count):
+            at[k] = guides[at[k]]
+        for k in range(count):
+            at[k] += excluded[at[k]] <= ranks[k]
+        for k in range(count):
+            while excluded[at[k]] <= ranks[k]:
+                at[k] += 1
+        for k in range(count):
+            at[k] += ranks[k] + shift[queries[k]]
+        for k in range(count):
+            entities[rows[k], columns[k]] = at[k] if is_everything else members[at[k]]
+            filled_by[rows[k], columns[k]] = stage
+
+
+def replace(positives: LongTensor, sides: LongTensor, entities: LongTensor) -> LongTensor:
+    """Replace one entity of each positive.
+
+    :param positives: shape: (batch_size, 3)
+    :param sides: shape: (batch_size, num_negs_per_pos), which side is replaced
+    :param entities: shape: (batch_size, num_negs_per_pos), by what
+
+    :returns: shape: (batch_size, num_negs_per_pos, 3)
+    """
+    negatives = torch.empty(*sides.shape, 3, dtype=torch.long)
+    _replace(*(tensor.numpy() for tensor in (positives, sides, entities, negatives)))
+    return negatives
+
+
+@njit(cache=True, nogil=True)
+def _replace(positives, sides, entities, negatives):
+    for i in range(len(sides)):
+        for j in range(sides.shape[1]):
+            is_tail = sides[i, j]
+            negatives[i, j, 0] = positives[i, 0] if is_tail else entities[i, j]
+            negatives[i, j, 1] = positives[i, 1]
+            negatives[i, j, 2] = entities[i, j] if is_tail else positives[i, 2]

@@ -1,0 +1,70 @@
+"""What is asked of a pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from pykeen.typing import LongTensor
+
+from negsamp.triples import HEAD, TAIL, TripleSet, take
+
+__all__ = ["Queries"]
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """What stays, and what is to be replaced; shape of each tensor: (num_queries,)."""
+
+    triples: TripleSet
+    #: the entities that stay
+    anchors: LongTensor
+    relations: LongTensor
+    sides: LongTensor
+    #: the entities to be replaced
+    replaced: LongTensor
+    #: the positions of the queries in :meth:`negsamp.triples.TripleSet.completions`; None: not all of them are known to
+    #: be training triples
+    completions: LongTensor | None = None
+
+    @classmethod
+    def of_triples(cls, triples: TripleSet, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> Queries:
+        """Ask for both sides of some triples: query 2i for the head of triple i, 2i + 1 for its tail."""
+        positions = triples.positions(heads, relations, tails)
+        completions = torch.stack([positions, positions + len(triples.triples)], dim=-1).flatten()
+        return cls(
+            triples,
+            anchors=torch.stack([tails, heads], dim=-1).flatten(),
+            relations=torch.stack([relations, relations], dim=-1).flatten(),
+            sides=torch.tensor([[HEAD, TAIL]], device=heads.device).expand(len(heads), 2).flatten(),
+            replaced=torch.stack([heads, tails], dim=-1).flatten(),
+            completions=completions if bool((positions >= 0).all()) else None,
+        )
+
+    @classmethod
+    def of_pairs(cls, triples: TripleSet, keys: LongTensor) -> Queries:
+        """Ask for pairs, of pools that do not depend on what is replaced."""
+        return cls(triples, *triples.unpair(keys), replaced=keys)
+
+    @property
+    def are_known(self) -> bool:
+        """Whether all of them are known to be training triples."""
+        return self.completions is not None
+
+    def some(self, which: LongTensor) -> Queries:
+        """Pick the queries at these positions."""
+        columns = (self.anchors, self.relations, self.sides, self.replaced)
+        completions = None if self.completions is None else take(self.completions, which)
+        anchors, relations, sides, replaced = (take(column, which) for column in columns)
+        return Queries(self.triples, anchors, relations, sides, replaced, completions)
+
+    @cached_property
+    def keys(self) -> LongTensor:
+        """The pair keys."""
+        return self.triples.pair_keys(self.anchors, self.relations, self.sides)
+
+    @cached_property
+    def completion_keys(self) -> LongTensor:
+        """The keys of pair and replaced entity."""
+        return self.triples.completion_keys(self.keys, self.replaced)
