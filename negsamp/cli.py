@@ -12,6 +12,21 @@ from negsamp.errors import InputError
 __all__ = ["main"]
 
 
+class _Numbers(click.Command):
+    """A command whose ``--negatives`` takes numbers one after another, as well as one at a time."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        spelt: list[str] = []
+        listing = False
+        for arg in args:
+            # the second and later numbers, which click would take for arguments
+            if listing and arg.isdecimal() and spelt[-1] != "--negatives":
+                spelt.append("--negatives")
+            listing = arg == "--negatives" or (listing and arg.isdecimal())
+            spelt.append(arg)
+        return super().parse_args(ctx, spelt)
+
+
 class _Group(click.Group):
     """Commands whose bad input ends in one line."""
 
@@ -117,6 +132,91 @@ def pools(
     for row in rows:
         if row["inferred"] is not None:
             click.echo("{sampler}: {domains} domains and {ranges} ranges are inferred".format(**row, **row["inferred"]))
+
+
+@main.command(cls=_Numbers)
+@click.argument("dataset", default="synthetic")
+@click.option(
+    "--negatives",
+    type=click.IntRange(min=1),
+    multiple=True,
+    default=(1, 10, 100),
+    show_default=True,
+    metavar="N...",
+    help="Negatives of each positive.",
+)
+@click.option(
+    "--measure",
+    "parts",
+    type=click.Choice(["throughput", "epoch", "build"]),
+    multiple=True,
+    help="What to measure; may be repeated [default: all].",
+)
+@click.option("--sampler", "samplers", multiple=True, help="A contender by name; may be repeated [default: all].")
+@click.option("--batch-size", type=click.IntRange(min=1), default=1000, show_default=True, help="Positives a batch.")
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Turns of each contender.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Torch threads.")
+@click.option("--seed", default=0, show_default=True, help="Of batches, draws, and the order of turns.")
+@click.option(
+    "--auxiliary",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A saved auxiliary model [default: a small one is trained, if a sampler needs one].",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="negsamp-bench",
+    show_default=True,
+    help="Folder to write tables, JSON and figures to.",
+)
+@_mirror
+@_json
+@click.pass_context
+def bench(
+    context: click.Context,
+    dataset: str,
+    negatives: tuple[int, ...],
+    parts: tuple[str, ...],
+    samplers: tuple[str, ...],
+    batch_size: int,
+    repeats: int,
+    threads: int,
+    seed: int,
+    auxiliary: Path | None,
+    output: Path,
+    mirror: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure samplers on DATASET, ours, PyKEEN's and others, side by side.
+
+    Slots filled a second; time of an epoch of TransE and the share of sampling, with the median of the numbers of
+    negatives; time and memory of building each sampler. Ratios count: they are taken turn by turn.
+
+    Example: negsamp bench fb15k-237 --negatives 1 10 100 --json
+    """
+    import torch
+
+    from negsamp.bench.report import table_of
+    from negsamp.bench.run import MEASURES, measure, open_arena
+    from negsamp.datasets import load_dataset
+
+    torch.set_num_threads(threads)
+    options: dict[str, dict[str, Any]] = {
+        "throughput": {"negatives": negatives, "batch_size": batch_size},
+        "epoch": {"negatives": sorted(negatives)[len(negatives) // 2], "batch_size": batch_size},
+        "build": {},
+    }
+    contents = {}
+    with open_arena(load_dataset(dataset, mirror=mirror), samplers, auxiliary) as arena:
+        for part in parts or MEASURES:
+            contents[part] = measure(
+                part, arena, context, output, wanted=samplers, seed=seed, repeats=repeats, **options[part]
+            )
+            if not as_json:
+                click.echo(f"{table_of(part, contents[part])}\n")
+    if as_json:
+        click.echo(json.dumps(contents, indent=2))
+    click.echo(f"written to {output}", err=True)
 
 
 def _pool_table(rows: list[dict[str, Any]]) -> str:

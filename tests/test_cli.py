@@ -200,6 +200,35 @@ def test_wn18_from_the_mirror(run: Run, mirror: Path) -> None:
     assert row["sides"]["head"]["queries"] + row["sides"]["tail"]["queries"] == 171254
 
 
+# bench
+
+
+def test_measured_side_by_side(run: Run) -> None:
+    arguments = ["--measure", "throughput", "--measure", "epoch", "--sampler", "corrupt", "--repeats", "1"]
+    result = run("bench", "nations", "--negatives", "1", "2", "4", *arguments)
+    assert "4 negatives a positive" in result.stdout
+    assert [line.split()[0] for line in result.stdout.splitlines() if line.startswith(("basic", "corrupt"))] == [
+        "basic",
+        "corrupt",
+    ] * 4
+    assert result.stderr.endswith("written to negsamp-bench\n")
+    written = {path.name for path in Path("negsamp-bench").iterdir()}
+    assert written == {
+        f"{part}.{suffix}" for part in ("throughput", "epoch") for suffix in ("json", "csv", "md", "png")
+    }
+
+
+@pytest.mark.parametrize("arguments", [["--negatives", "1", "3", "--json"], ["--json", "--negatives", "1", "3"]])
+def test_numbers_in_a_row_and_json(run: Run, arguments: list[str]) -> None:
+    options = ["--measure", "throughput", "--sampler", "random", "--batch-size", "50", "--repeats", "1"]
+    content = json.loads(run("bench", *options, *arguments, "nations").stdout)
+    assert {(row["contender"], row["negatives"]) for row in content["throughput"]["summary"]} == {
+        (name, number) for name in ("basic", "random") for number in (1, 3)
+    }
+    assert content["throughput"]["about"]["dataset"]["name"] == "nations"
+    assert content["throughput"]["about"]["options"]["negatives"] == [1, 3]
+
+
 # Bad input
 
 
@@ -237,6 +266,22 @@ def test_bad_input_ends_in_one_line(
     assert errors[0].startswith(f"Error: {message}")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nations", "--sampler", "corupt"], "unknown contender 'corupt': known are basic, basic+bloom, "),
+        (["nations", "--sampler", "typed"], "typed is not applicable: the data set has no domains and ranges"),
+        (["natons"], "unknown data set 'natons': did you mean 'nations'? "),
+    ],
+)
+def test_what_cannot_be_measured_is_told_in_one_line(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, ["bench", *arguments])
+    assert isinstance(result.exception, SystemExit)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {message}")
+    assert result.stderr.count("\n") == 1
+
+
 def test_a_mirror_that_is_not_there_is_named_for_the_list(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["datasets", "--mirror", "absent"])
     assert isinstance(result.exception, SystemExit)
@@ -260,7 +305,7 @@ def test_a_wrong_call_is_told(arguments: list[str], message: str) -> None:
     assert message in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["-h"], ["--help"], ["pools", "-h"], ["datasets", "--help"]])
+@pytest.mark.parametrize("arguments", [["-h"], ["--help"], ["pools", "-h"], ["datasets", "--help"], ["bench", "-h"]])
 def test_help(run: Run, arguments: list[str]) -> None:
     output = run(*arguments).stdout
     assert output.startswith("Usage: ")

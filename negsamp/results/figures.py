@@ -20,7 +20,17 @@ from negsamp.io import atomic_path
 from negsamp.results.collect import STUDY, Paths, average_seeds, read_finals, read_histograms, require
 from negsamp.results.tables import sampler_label
 
-__all__ = ["FIGURES", "SAMPLER_STYLES", "negatives_figure", "pool_sizes_figure", "sampler_styles", "write_figure"]
+__all__ = [
+    "COLUMN",
+    "FIGURES",
+    "PAGE",
+    "SAMPLER_STYLES",
+    "house_style",
+    "negatives_figure",
+    "pool_sizes_figure",
+    "sampler_styles",
+    "write_figure",
+]
 
 # The hues are Paul Tol's "muted" set, which most colour-blind readers tell apart. A broken line lets one that it covers
 # shine through: the near misses have pools of the same size as the nearest neighbours.
@@ -48,7 +58,7 @@ _OWN_STYLES: list[dict[str, Any]] = [
 ]
 
 #: inches: one column of a two-column page, and both
-_COLUMN, _PAGE = 3.4, 7.0
+COLUMN, PAGE = 3.4, 7.0
 _SETTINGS = {
     "font.size": 8,
     "axes.titlesize": 9,
@@ -107,8 +117,8 @@ def negatives_figure(
     styles = sampler_styles(samplers)
     across = min(len(models), 3)
     down = -(-len(models) // across)
-    with _style():
-        width, height = (_COLUMN, 3.2) if across == 1 else (_PAGE, 2.3)
+    with house_style():
+        width, height = (COLUMN, 3.2) if across == 1 else (PAGE, 2.3)
         figure = Figure(figsize=(width, height * down + 0.4), layout="constrained")
         panels = figure.subplots(down, across, squeeze=False).flat
         for model, panel in zip(models, panels, strict=False):
@@ -160,8 +170,8 @@ def pool_sizes_figure(
     histograms = histograms[histograms["dataset"] == dataset].set_index("sampler")
     largest = int(histograms.loc[shown, "size"].max()) if shown else 1
     styles = sampler_styles(samplers)
-    with _style():
-        figure = Figure(figsize=(_COLUMN, 3.4), layout="constrained")
+    with house_style():
+        figure = Figure(figsize=(COLUMN, 3.4), layout="constrained")
         panel = figure.subplots()
         for turn, sampler in enumerate(shown):
             histogram = histograms.loc[[sampler]]
@@ -188,20 +198,22 @@ def pool_sizes_figure(
     return figure
 
 
-def write_figure(figure: Figure, *, png: str | os.PathLike[str], pdf: str | os.PathLike[str]) -> None:
-    """Write a figure twice, without dates and versions inside.
+def write_figure(figure: Figure, *, png: str | os.PathLike[str], pdf: str | os.PathLike[str] | None = None) -> None:
+    """Write a figure, without dates and versions inside.
 
     :param png: the file for screens
-    :param pdf: the file for print
+    :param pdf: the file for print; None: none
     """
-    with _style():
+    with house_style():
         with atomic_path(png) as path:
             figure.savefig(path, format="png", metadata={"Software": None})
-        with atomic_path(pdf) as path:
-            figure.savefig(path, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+        if pdf is not None:
+            with atomic_path(pdf) as path:
+                figure.savefig(path, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
 
 
-def _style() -> AbstractContextManager[Any]:
+def house_style() -> AbstractContextManager[Any]:
+    """Return a context in which figures are drawn and written, whatever the reader's own settings."""
     return matplotlib.style.context(["default", _SETTINGS])
 
 
@@ -220,7 +232,7 @@ def _legend(figure: Figure) -> None:
     """Name the lines of all panels once, below them, without their error bars."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     lines = [handle[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles]
-    columns = 2 if figure.get_figwidth() < _PAGE else 5
+    columns = 2 if figure.get_figwidth() < PAGE else 5
     figure.legend(lines, labels, loc="outside lower center", ncols=columns, columnspacing=1.2, handlelength=2.6)
 
 
