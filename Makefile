@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: reproduce test lint docs clean
+.PHONY: reproduce test lint docs bench clean
 
 reproduce: $(VENV)/installed ## the embedded default, from graphs to tables and figures
 	$(BIN)/snakemake --cores $(CORES)
@@ -22,6 +22,12 @@ lint: $(VENV)/installed
 
 docs: $(VENV)/installed ## the pages, in build/docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs build/docs
+
+bench: $(VENV)/installed ## the long benchmarks, into docs/results: a quiet machine, and the archives in NEGSAMP_MIRROR
+	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/epoch.py
+	$(BIN)/python benchmarks/build.py
+	$(BIN)/python benchmarks/scaling.py
 
 # torch by itself first, so that the rest takes the build that is there, for the CPU or for a GPU
 $(VENV)/installed: pyproject.toml constraints.txt

@@ -1,7 +1,9 @@
 """The benchmark programs run, and find what is true by construction."""
 
+import json
 import runpy
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from click.testing import CliRunner
@@ -27,3 +29,87 @@ def test_false_negatives_come_from_samplers_that_do_not_filter(tmp_path: Path) -
     assert (rows.loc[filtered, "training"] == 0).all()
     assert (rows.loc[~filtered, "training"] > 0).all()
     assert "nations" in (tmp_path / "false-negatives.md").read_text(encoding="utf-8")
+
+
+def report_of(folder: Path, name: str) -> dict[str, Any]:
+    """Read a report all of whose files are there."""
+    assert {path.name for path in folder.iterdir()} == {f"{name}.{suffix}" for suffix in ("json", "csv", "md", "png")}
+    content = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    records = pd.read_csv(folder / f"{name}.csv")
+    assert len(records) == len(content["records"])
+    assert list(records) == list(pd.DataFrame(content["records"], columns=list(records)))
+    about = content["about"]
+    assert (about["command"], about["threads"], about["clock"]) == ("main", 1, "processor")
+    assert about["versions"].keys() == {"python", "negsamp", "pykeen", "torch", "torchkge"}
+    assert about["processor"]
+    assert about["cores"] >= 1
+    assert not {"output", "mirror"} & about["options"].keys()
+    assert (folder / f"{name}.md").read_text(encoding="utf-8").count("\n|") >= 3
+    return content
+
+
+def samplers(*names: str) -> list[str]:
+    return [argument for name in names for argument in ("--sampler", name)]
+
+
+def test_throughputs_are_ratios_of_one_run(tmp_path: Path) -> None:
+    names = ["basic+bloom", "corrupt", "given", "loop", "torchkge", "limit"]
+    run(
+        "throughput.py",
+        *("--dataset", "nations", *samplers(*names), "--negatives", "1", "--negatives", "3"),
+        *("--batch-size", "100", "--batches", "2", "--repeats", "2", "--output", str(tmp_path)),
+    )
+    content = report_of(tmp_path, "throughput")
+    rows = pd.DataFrame(content["records"])
+    assert set(rows["contender"]) == {"basic", *names}
+    assert len(rows) == 7 * 2 * 2
+    assert (rows["slots"] == 200 * rows["negatives"]).all()
+    assert (rows["seconds"] > 0).all()
+    assert (rows["valid"] <= rows["slots"]).all()
+    for row in content["summary"]:
+        assert row["times"].keys() == {"basic", "basic+bloom", "loop", "limit"}
+        own = row["times"].get(row["contender"])
+        assert own is None or own == {"median": 1, "q25": 1, "q75": 1}
+        assert 0 < row["valid"] <= 1
+    assert {row["valid"] for row in content["summary"] if row["contender"] in ("basic", "limit")} == {1}
+
+
+def test_epochs_tell_the_share_of_sampling(tmp_path: Path) -> None:
+    run(
+        "epoch.py",
+        *("--dataset", "nations", *samplers("random", "loop"), "--embedding-dim", "4", "--negatives", "3"),
+        *("--repeats", "2", "--output", str(tmp_path)),
+    )
+    content = report_of(tmp_path, "epoch")
+    rows = pd.DataFrame(content["records"])
+    assert set(rows["contender"]) == {"basic", "random", "loop"}
+    assert sorted(rows["epoch"]) == [1, 1, 1, 2, 2, 2]
+    assert (rows["sampling_seconds"] > 0).all()
+    assert (rows["sampling_seconds"] < rows["seconds"]).all()
+    assert content["summary"][0]["times"]["basic"]["median"] == 1
+
+
+def test_builds_tell_seconds_and_memory(tmp_path: Path) -> None:
+    run("build.py", "--dataset", "nations", *samplers("corrupt"), "--repeats", "1", "--output", str(tmp_path))
+    (row,) = report_of(tmp_path, "build")["records"]
+    assert row["contender"] == "corrupt"
+    assert min(row["build_seconds"], row["statistics_seconds"], row["tensors_mb"], row["loaded_mb"]) > 0
+    assert row["loaded_mb"] <= row["resident_mb"] <= row["peak_mb"]
+
+
+def test_scaling_builds_stores_and_opens(tmp_path: Path) -> None:
+    run(
+        "scaling.py",
+        *("--triples", "400", "--crossed", "0", *samplers("corrupt"), "--workers", "1", "--repeats", "2"),
+        *("--output", str(tmp_path)),
+    )
+    content = report_of(tmp_path, "scaling")
+    (row,) = content["records"]
+    assert (row["sampler"], row["triples"], row["relations"]) == ("corrupt", 400, 822)
+    assert len(row["per_second"]) == len(row["basic_per_second"]) == 2
+    assert len(row["open_seconds"]) == len(row["private_mb"]) == row["workers"] == 1
+    measured = ("build_seconds", "loaded_mb", "resident_mb", "peak_mb", "tensors_mb", "file_mb")
+    assert min(row[key] for key in measured) > 0
+    assert {name: set(numbers) for name, numbers in content["fits"]["build_seconds"].items()} == {
+        "corrupt": {"triple", "entity", "relation", "anyway", "error"}
+    }
