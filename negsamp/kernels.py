@@ -15,7 +15,7 @@ from pykeen.typing import BoolTensor, LongTensor
 if TYPE_CHECKING:
     from negsamp.pools.stage import Answers, Slots
 
-__all__ = ["draw", "find", "guide", "intersect", "own_ranks", "replace"]
+__all__ = ["draw", "exclude", "find", "own_ranks", "replace"]
 
 #: closes a list of excluded ranks: a rank that no draw reaches
 NEVER = np.iinfo(np.int32).max
@@ -58,6 +58,12 @@ def _find(keys, wanted, positions):
 @njit(cache=True, nogil=True)
 def _bisect(values, low, high, wanted):
     """Return the first position in [low, high) whose value is not below the wanted one, else ``high``."""
+    # in growing steps at first, since it is mostly near
+    step = 1
+    while low + step < high and values[low + step] < wanted:
+        low += step
+        step *= 2
+    high = min(low + step, high)
     while low < high:
         middle = (low + high) >> 1
         if values[middle] < wanted:
@@ -67,105 +73,82 @@ def _bisect(values, low, high, wanted):
     return low
 
 
-def intersect(
+def exclude(
     members: LongTensor | None,
     starts: LongTensor,
     ends: LongTensor,
-    entities: LongTensor,
+    known: LongTensor,
     known_starts: LongTensor,
     known_ends: LongTensor,
-) -> tuple[LongTensor, LongTensor]:
-    """Find the common entities of two sorted lists each: go through the shorter, look up in the longer.
+    ranks: LongTensor,
+    guide: LongTensor,
+    first: int,
+) -> LongTensor:
+    """Write the lists of :class:`negsamp.pools.exclusions.Lists`: what spans and known positives have in common.
 
-    :param members: shape: (num_members,), ascending inside each list; None: 0, 1, 2, …
-    :param starts: shape: (num_lists,), where each list of members starts
+    :param members: shape: (num_members,), ascending inside each span; None: 0, 1, 2, …
+    :param starts: shape: (num_lists,), where the span of each list starts
     :param ends: where it ends
-    :param entities: shape: (num_entities,), likewise
-    :param known_starts: where each list of entities starts
+    :param known: shape: (num_known,), the known positives, ascending inside the part that belongs to a list
+    :param known_starts: where the part of each list starts
     :param known_ends: where it ends
+    :param ranks: shape: (num_entries,), where to write
+    :param guide: shape: (num_entries,), likewise
+    :param first: the position to write from
 
-    :returns: shape: (num_lists,): how many are common; and shape: (sum of these,), dtype: int32: the position of each
-        in its list of members, less the number of common entities before it
+    :returns: shape: (num_lists,): where each list ends
     """
-    counts = torch.empty_like(starts)
-    ranks = torch.empty(int(torch.minimum(ends - starts, known_ends - known_starts).sum()), dtype=torch.int32)
-    total = _intersect(
-        ranks[:0].numpy() if members is None else members.numpy(),
-        members is None,
-        *(tensor.numpy() for tensor in (starts, ends, entities, known_starts, known_ends, counts, ranks)),
-    )
-    return counts, ranks[:total]
+    offsets = torch.empty_like(starts)
+    nothing = torch.empty(0, dtype=torch.int32)
+    spans = (nothing if members is None else members, starts, ends)
+    tensors = (*spans, known, known_starts, known_ends, ranks, guide, offsets)
+    _exclude(first, members is None, *(tensor.numpy() for tensor in tensors))
+    return offsets
 
 
 @njit(cache=True, nogil=True)
-def _intersect(members, is_everything, starts, ends, entities, known_starts, known_ends, counts, ranks):
-    total = 0
+def _exclude(at, is_everything, members, starts, ends, known, known_starts, known_ends, ranks, guide, offsets):
     for i in range(len(starts)):
-        at, end = starts[i], ends[i]
-        known, known_end = known_starts[i], known_ends[i]
-        count = 0
-        walks_known = known_end - known <= end - at
-        while at < end and known < known_end:
+        first = at
+        place, end = starts[i], ends[i]
+        k, known_end = known_starts[i], known_ends[i]
+        # go through the shorter, look up in the longer
+        walks_known = is_everything or known_end - k <= end - place
+        while place < end and k < known_end:
             if is_everything:
-                at = starts[i] + entities[known]
-                is_common = at < end
+                place = starts[i] + known[k]
+                is_common = place < end
             elif walks_known:
-                at = _bisect(members, at, end, entities[known])
-                is_common = at < end and members[at] == entities[known]
+                place = _bisect(members, place, end, known[k])
+                is_common = place < end and members[place] == known[k]
             else:
-                known = _bisect(entities, known, known_end, members[at])
-                is_common = known < known_end and members[at] == entities[known]
+                k = _bisect(known, k, known_end, members[place])
+                is_common = k < known_end and members[place] == known[k]
             if is_common:
-                ranks[total] = at - starts[i] - count
-                count += 1
-                total += 1
-            if walks_known or is_everything:
-                known += 1
-            else:
+                ranks[at] = place - starts[i] - (at - first)
                 at += 1
-        counts[i] = count
-    return total
-
-
-def guide(counts: LongTensor, ranks: LongTensor, drawable: LongTensor) -> tuple[LongTensor, LongTensor, LongTensor]:
-    """Close and guide lists of excluded ranks, see :class:`negsamp.pools.exclusions.Lists`.
-
-    :param counts: shape: (num_lists,), how many members are excluded
-    :param ranks: shape: (sum of counts,), not descending inside a list
-    :param drawable: shape: (num_lists,), how many members are not excluded
-
-    :returns: offsets, shape: (num_lists + 1,); ranks and guide, shape: (num_entries,)
-    """
-    offsets = torch.cat([counts.new_zeros(1), (counts + 1).cumsum(dim=0)])
-    closed, guides = torch.empty(2, int(offsets[-1]), dtype=torch.int32)
-    _guide(*(tensor.numpy() for tensor in (offsets, ranks, drawable, closed, guides)))
-    return offsets, closed, guides
-
-
-@njit(cache=True, nogil=True)
-def scale_of(count, drawable):
-    """Return the number of parts by the number of ranks: a rank times this, rounded down, is its part."""
-    return min(count + 1, drawable) / max(drawable, 1)
-
-
-@njit(cache=True, nogil=True)
-def _guide(offsets, ranks, drawable, closed, guides):
-    for i in range(len(drawable)):
-        first, last = offsets[i], offsets[i + 1] - 1
-        scale = scale_of(last - first, drawable[i])
+            if walks_known:
+                k += 1
+            else:
+                place += 1
+        ranks[at] = NEVER
+        scale = scale_of(at - first, end - starts[i] - (at - first))
         part = first
-        for at in range(first, last):
-            rank = ranks[at - i]
-            closed[at] = rank
+        for excluded in range(first, at):
             # it counts from the part on that begins with it, or else after it
-            begin = first + int(np.floor((rank - 1) * scale)) + 1
-            while part < min(begin, last + 1):
-                guides[part] = at
+            begin = first + int(np.floor((ranks[excluded] - 1) * scale)) + 1
+            while part < min(begin, at + 1):
+                guide[part] = excluded
                 part += 1
-        closed[last] = NEVER
-        while part <= last:
-            guides[part] = last
-            part += 1
+        guide[part : at + 1] = at
+        at += 1
+        offsets[i] = at
+
+
+@njit(cache=True, nogil=True)
+def scale_of(excluded, drawable):
+    """Return the number of parts by the number of ranks: a rank times this, rounded down, is its part."""
+    return min(excluded + 1, drawable) / max(drawable, 1)
 
 
 def own_ranks(
@@ -179,7 +162,7 @@ def own_ranks(
 ) -> LongTensor:
     """Return the rank at which an entity would be drawn, :data:`NEVER` where it cannot be: one entity a query.
 
-    :param members: as for :func:`intersect`
+    :param members: as for :func:`exclude`
     :param starts: shape: (num_queries,), where each query's list of members starts
     :param ends: where it ends
     :param ranks: see :attr:`negsamp.pools.exclusions.Lists.ranks`

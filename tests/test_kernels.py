@@ -38,22 +38,38 @@ def test_what_is_looked_up_keeps_its_shape():
     assert kernels.find(keys[:0], torch.tensor([5])).tolist() == [-1]
 
 
-@given(data=st.data(), lists=lists_of_ids, is_everything=st.booleans())
+def lists_of(members: torch.Tensor | None, starts: torch.Tensor, ends: torch.Tensor, known: list[list[int]]) -> Lists:
+    """Exclude from each span what is known."""
+    entities, *bounds = laid_out(known, torch.int32)
+    size = len(entities) + len(known)
+    ranks, guide = torch.full((2, size), -7, dtype=torch.int32)
+    offsets = kernels.exclude(members, starts, ends, entities, *bounds, ranks, guide, 0)
+    return Lists(torch.cat([offsets.new_zeros(1), offsets]), ranks[: offsets[-1]], guide[: offsets[-1]])
+
+
+def rows(lists: Lists, values: torch.Tensor) -> list[list[int]]:
+    return [part.tolist() for part in values.split(lists.offsets.diff().tolist())]
+
+
+@given(data=st.data(), spans=lists_of_ids, is_everything=st.booleans())
 @settings(deadline=None)
-def test_lists_are_intersected(data: st.DataObject, lists: list[list[int]], is_everything: bool):
-    known = [data.draw(sorted_ids) for _ in lists]
+def test_what_span_and_known_positives_share_is_excluded(
+    data: st.DataObject, spans: list[list[int]], is_everything: bool
+):
+    known = [data.draw(sorted_ids) for _ in spans]
     if is_everything:
-        lists = [list(range(data.draw(st.integers(0, 31))))] * len(lists)
-        members = None
-        starts, ends = torch.zeros(len(lists), dtype=torch.long), torch.tensor([len(lists[0])] * len(lists))
+        spans = [list(range(31))] * len(spans)
+        members, starts, ends = None, torch.zeros(len(spans), dtype=torch.long), torch.full((len(spans),), 31)
     else:
-        members, starts, ends = laid_out(lists, torch.int32)
-    counts, ranks = kernels.intersect(members, starts, ends, *laid_out(known, torch.int32))
+        members, starts, ends = laid_out(spans, torch.int32)
+    lists = lists_of(members, starts, ends, known)
     expected = [
-        [place for place, value in enumerate(row) if value in other] for row, other in zip(lists, known, strict=True)
+        [place for place, entity in enumerate(span) if entity in other]
+        for span, other in zip(spans, known, strict=True)
     ]
-    assert counts.tolist() == [len(row) for row in expected]
-    assert ranks.tolist() == [place - j for row in expected for j, place in enumerate(row)]
+    assert rows(lists, lists.ranks) == [
+        [*(place - j for j, place in enumerate(row)), kernels.NEVER] for row in expected
+    ]
 
 
 @st.composite
@@ -63,17 +79,15 @@ def spans(draw: st.DrawFn) -> list[tuple[int, list[int]]]:
     return [(length, sorted(draw(st.sets(st.integers(0, length - 1)))) if length else []) for length in lengths]
 
 
-def lists_of(spans: list[tuple[int, list[int]]]) -> Lists:
-    counts = torch.tensor([len(excluded) for _, excluded in spans])
-    ranks = [place - j for _, excluded in spans for j, place in enumerate(excluded)]
+def lists_of_places(spans: list[tuple[int, list[int]]]) -> Lists:
     lengths = torch.tensor([length for length, _ in spans])
-    return Lists.of(counts, torch.tensor(ranks, dtype=torch.int32), lengths - counts)
+    return lists_of(None, torch.zeros_like(lengths), lengths, [excluded for _, excluded in spans])
 
 
 @given(spans=spans())
 @settings(deadline=None)
 def test_the_guide_begins_at_the_first_rank_above_the_first_of_its_part(spans: list[tuple[int, list[int]]]):
-    lists = lists_of(spans)
+    lists = lists_of_places(spans)
     for i, (length, excluded) in enumerate(spans):
         first, last = lists.offsets[i : i + 2].tolist()
         assert last - first == len(excluded) + 1
@@ -93,8 +107,8 @@ def test_the_guide_begins_at_the_first_rank_above_the_first_of_its_part(spans: l
 
 @given(one=spans(), other=spans())
 @settings(deadline=None)
-def test_lists_are_joined(one: list[tuple[int, list[int]]], other: list[tuple[int, list[int]]]):
-    joined, both = Lists.join([lists_of(one), lists_of(other)]), lists_of([*one, *other])
+def test_lists_are_laid_behind_each_other(one: list[tuple[int, list[int]]], other: list[tuple[int, list[int]]]):
+    joined, both = lists_of_places(one).then(lists_of_places(other)), lists_of_places([*one, *other])
     assert all(torch.equal(a, b) for a, b in zip(vars(joined).values(), vars(both).values(), strict=True))
 
 
@@ -103,7 +117,7 @@ def test_lists_are_joined(one: list[tuple[int, list[int]]], other: list[tuple[in
 def test_the_rank_of_an_entity_counts_those_that_can_be_drawn_before_it(
     spans: list[tuple[int, list[int]]], data: st.DataObject
 ):
-    lists = lists_of(spans)
+    lists = lists_of_places(spans)
     spread = [sorted(data.draw(st.sets(st.integers(0, 99), min_size=length, max_size=length))) for length, _ in spans]
     entities = [data.draw(st.sampled_from(row) if row else ids) for row in spread]
     members, starts, ends = laid_out(spread, torch.int32)

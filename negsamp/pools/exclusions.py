@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from pykeen.typing import LongTensor
 
-from negsamp.kernels import find, guide, intersect
+from negsamp.kernels import exclude, find
 from negsamp.pools.queries import Queries
 from negsamp.pools.spans import Pools
 from negsamp.triples import KnownPositives, TripleSet, narrowed, take
 
 __all__ = ["Exclusions", "Lists", "ranges"]
 
-#: how many known positives are looked at in one step; bounds the memory of building to about a hundred megabytes
+#: how many lists are looked up in one step; bounds the memory of building beside what is built
 CHUNK = 1 << 20
 
 
@@ -39,27 +39,43 @@ class Lists:
     guide: LongTensor
 
     @classmethod
-    def of(cls, counts: LongTensor, ranks: LongTensor, drawable: LongTensor) -> Lists:
-        """Close and guide lists.
+    def of(cls, pools: Pools, spans: LongTensor, known: KnownPositives, rows: LongTensor) -> Lists:
+        """Exclude from spans what they have in common with known positives.
 
-        :param counts: shape: (num_lists,), how many members are excluded
-        :param ranks: shape: (sum of counts,), see :attr:`ranks`
-        :param drawable: shape: (num_lists,), how many members are not
+        :param pools: the pools
+        :param spans: shape: (num_lists,), a span a list
+        :param known: the known positives
+        :param rows: shape: (num_lists,), the rows of the known positives
         """
-        return cls(*guide(counts, ranks, drawable))
 
-    @classmethod
-    def join(cls, parts: Sequence[Lists]) -> Lists:
-        """Lay lists end to end."""
-        starts = [0]
-        for part in parts:
-            starts.append(starts[-1] + len(part.ranks))
-        kind = torch.int32 if starts[-1] < 2**31 else torch.int64
-        shifted = list(zip(parts, starts[:-1], strict=True))
-        return cls(
-            torch.cat([(part.offsets[:-1] + start).to(kind) for part, start in shifted] + [torch.tensor(starts[-1:])]),
-            torch.cat([part.ranks for part in parts]),
-            torch.cat([(part.guide + start).to(kind) for part, start in shifted]),
+        def bounds() -> Iterator[tuple[LongTensor, LongTensor, LongTensor, LongTensor]]:
+            for span, row in zip(spans.split(CHUNK), rows.split(CHUNK), strict=True):
+                yield (
+                    *(take(pools.offsets, span), take(pools.offsets, span + 1)),
+                    *(take(known.offsets, row), take(known.offsets, row + 1)),
+                )
+
+        # room for all that can be in common; what is not written to takes no memory
+        size = sum(int(torch.minimum(b - a, d - c).sum()) + len(a) for a, b, c, d in bounds())
+        ranks = torch.empty(size, dtype=torch.int32)
+        guide = torch.empty(size, dtype=torch.int32 if size < 2**31 else torch.long)
+        offsets = [torch.zeros(1, dtype=torch.long)]
+        for starts, ends, known_starts, known_ends in bounds():
+            first = int(offsets[-1][-1])
+            ends_of_lists = exclude(
+                pools.members, starts, ends, known.entities, known_starts, known_ends, ranks, guide, first
+            )
+            offsets.append(ends_of_lists)
+        size = int(offsets[-1][-1])
+        return cls(narrowed(torch.cat(offsets)), ranks[:size], guide[:size])
+
+    def then(self, others: Lists) -> Lists:
+        """Lay other lists behind these."""
+        size = len(self.ranks)
+        return Lists(
+            torch.cat([self.offsets, others.offsets[1:] + size]),
+            torch.cat([self.ranks, others.ranks]),
+            torch.cat([self.guide, others.guide + size]),
         )
 
 
@@ -90,12 +106,12 @@ class Exclusions:
         """
         known = pools.excluded_positives(triples, filtered=filtered)
         keys, rows = _keys_of_completions(pools, triples)
-        nothing = torch.zeros(1, dtype=torch.long)
-        parts = [
-            _intersect(pools, known, *_pairs_and_spans(pools, triples, part)) for part in _chunks(pools, known, keys)
-        ]
-        lists = Lists.join([*parts, Lists.of(nothing, nothing[:0], nothing)])
-        return cls(pools, triples, filtered, keys, rows, lists)
+        spans = [narrowed(_spans(pools, triples, part)) for part in keys.split(CHUNK)]
+        known_rows = narrowed(known.rows(keys // pools.num_spans if pools.is_by_replaced else keys))
+        # one more list: the empty span, and nothing known
+        spans.append(torch.tensor([pools.num_spans - 1], dtype=torch.int32))
+        known_rows = torch.cat([known_rows, known_rows.new_tensor([len(known.keys)])])
+        return cls(pools, triples, filtered, keys, rows, Lists.of(pools, torch.cat(spans), known, known_rows))
 
     @cached_property
     def _known(self) -> KnownPositives:
@@ -117,9 +133,9 @@ class Exclusions:
         if not self.pools.is_by_replaced or not missing.any():
             return rows, self.lists
         # a triple outside the training set can pair a span with known positives that no training triple pairs
-        extra = _intersect(self.pools, self._known, queries.keys[missing], spans[missing])
+        extra = Lists.of(self.pools, spans[missing], self._known, self._known.rows(queries.keys[missing]))
         rows[missing] = torch.arange(len(self.keys) + 1, len(self.keys) + 1 + int(missing.sum()))
-        return rows, Lists.join([self.lists, extra])
+        return rows, self.lists.then(extra)
 
 
 def _keys_of_completions(pools: Pools, triples: TripleSet) -> tuple[LongTensor, LongTensor]:
@@ -138,28 +154,9 @@ def _list_keys(pools: Pools, pair_keys: LongTensor, spans: LongTensor) -> LongTe
     return pair_keys * pools.num_spans + spans if pools.is_by_replaced else pair_keys
 
 
-def _pairs_and_spans(pools: Pools, triples: TripleSet, keys: LongTensor) -> tuple[LongTensor, LongTensor]:
-    """Return pair keys and spans of list keys."""
-    if pools.is_by_replaced:
-        return keys // pools.num_spans, keys % pools.num_spans
-    return keys, pools.spans(Queries.of_pairs(triples, keys))
-
-
-def _chunks(pools: Pools, known: KnownPositives, keys: LongTensor) -> Sequence[LongTensor]:
-    """Cut the keys of lists into parts of about :data:`CHUNK` known positives each."""
-    rows = known.rows(keys // pools.num_spans if pools.is_by_replaced else keys)
-    steps = torch.cumsum(take(known.offsets.diff(), rows) + 1, dim=0)
-    sizes = torch.unique_consecutive(steps // CHUNK, return_counts=True)[1]
-    return torch.split(keys, sizes.tolist()) if len(keys) else []
-
-
-def _intersect(pools: Pools, known: KnownPositives, pair_keys: LongTensor, spans: LongTensor) -> Lists:
-    """Intersect the span and the known positives of each query; shape of both: (num_queries,)."""
-    rows = known.rows(pair_keys)
-    starts, ends = take(pools.offsets, spans), take(pools.offsets, spans + 1)
-    bounds = take(known.offsets, rows), take(known.offsets, rows + 1)
-    counts, ranks = intersect(pools.members, starts, ends, known.entities, *bounds)
-    return Lists.of(counts, ranks, ends - starts - counts)
+def _spans(pools: Pools, triples: TripleSet, keys: LongTensor) -> LongTensor:
+    """Return the spans of list keys."""
+    return keys % pools.num_spans if pools.is_by_replaced else pools.spans(Queries.of_pairs(triples, keys))
 
 
 def ranges(lengths: LongTensor) -> LongTensor:

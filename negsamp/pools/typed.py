@@ -51,4 +51,5 @@ def boolean_product(left: sparse.csr_array, right: sparse.csr_array) -> sparse.c
     """Return which row of the left matrix reaches which column of the right one."""
     product = (left.astype(np.int32) @ right.astype(np.int32)).tocsr()
     product.eliminate_zeros()
-    return product.astype(bool)
+    product.data = np.ones(product.nnz, dtype=bool)
+    return product
