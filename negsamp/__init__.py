@@ -1,6 +1,6 @@
 """Exact, fast, advanced negative samplers for PyKEEN.
 
-Importing this package makes its samplers, its filterer and its training callbacks known to PyKEEN by name::
+Importing this package makes its samplers, filterer, evaluator and training callbacks known to PyKEEN by name::
 
     import negsamp
     from pykeen.pipeline import pipeline
@@ -14,6 +14,7 @@ Importing this package makes its samplers, its filterer and its training callbac
 """
 
 from negsamp.callbacks import RefreshTrainingCallback, UsageTrainingCallback
+from negsamp.evaluation import FastRankBasedEvaluator
 from negsamp.negatives import GivenNegatives
 from negsamp.sampling import (
     SAMPLERS,
@@ -40,6 +41,7 @@ __all__ = [
     "AdversarialNegativeSampler",
     "CorruptNegativeSampler",
     "ExactFilterer",
+    "FastRankBasedEvaluator",
     "GivenNegativeSampler",
     "GivenNegatives",
     "NearestNeighborNegativeSampler",
