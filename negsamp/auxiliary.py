@@ -23,6 +23,7 @@ from pykeen.typing import FloatTensor, LongTensor
 from negsamp.errors import InputError
 from negsamp.models import load_model, with_l2
 from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
+from negsamp.scoring import real_vectors
 from negsamp.triples import HEAD, TAIL, TripleSet, triples_digest
 
 __all__ = [
@@ -47,7 +48,6 @@ def train_auxiliary(
     batch_size: int = 1000,
     learning_rate: float = 1e-3,
     l2_weight: float = 0.0,
-    evaluation_batch_size: int = 32,
     max_evaluation_triples: int | None = None,
     device: str | None = None,
     random_seed: int = 0,
@@ -66,8 +66,7 @@ def train_auxiliary(
     :param batch_size: pairs (LCWA) or triples (sLCWA) a batch
     :param learning_rate: Adam's learning rate
     :param l2_weight: the weight of L2 regularization (RESCAL's own default in PyKEEN is 10); 0: none
-    :param evaluation_batch_size: how many validation triples are ranked at a time
-    :param max_evaluation_triples: how many are ranked, a fixed random choice; None: all
+    :param max_evaluation_triples: how many validation triples are ranked, a fixed random choice; None: all
     :param device: None: the first GPU, if there is one
     :param random_seed: fixes the result
 
@@ -88,10 +87,7 @@ def train_auxiliary(
         optimizer="adam",
         optimizer_kwargs={"lr": learning_rate},
         training_kwargs={"num_epochs": epochs, "batch_size": batch_size, "pin_memory": False},
-        evaluation_kwargs={
-            "batch_size": evaluation_batch_size,
-            "additional_filter_triples": [validation.mapped_triples],
-        },
+        evaluation_kwargs={"additional_filter_triples": [validation.mapped_triples]},
         use_testing_data=False,
         use_tqdm=False,
         device=device,
@@ -153,7 +149,9 @@ def entity_vectors(model: ERModel) -> FloatTensor:
 
     :returns: shape: (num_entities, dim)
     """
-    return torch.cat([_real(representation(indices=None)) for representation in model.entity_representations], dim=-1)
+    return torch.cat(
+        [real_vectors(representation(indices=None)) for representation in model.entity_representations], dim=-1
+    )
 
 
 @torch.inference_mode()
@@ -177,10 +175,10 @@ def predicted_vectors(
     (entities,), (relation_vectors,) = model.entity_representations, model.relation_representations
     entity, relation = entities(indices=None), relation_vectors(indices=None)
     anchors, relations, sides = (ids.to(entity.device) for ids in (anchors, relations, sides))
-    result = torch.empty(len(anchors), _real(entity[:1]).shape[-1], device=entity.device)
+    result = torch.empty(len(anchors), real_vectors(entity[:1]).shape[-1], device=entity.device)
     for side in (0, 1):
         chosen = sides == side
-        result[chosen] = _real(predict(entity, relation, anchors[chosen], relations[chosen], side == TAIL))
+        result[chosen] = real_vectors(predict(entity, relation, anchors[chosen], relations[chosen], side == TAIL))
     return result
 
 
@@ -218,10 +216,6 @@ def _own_relations(model: ERModel, relations: LongTensor, sides: LongTensor) -> 
     if not model.use_inverse_triples:
         return relations, sides
     return 2 * relations + (sides == HEAD).long(), torch.full_like(sides, TAIL)
-
-
-def _real(vectors: torch.Tensor) -> FloatTensor:
-    return (torch.view_as_real(vectors) if vectors.is_complex() else vectors).flatten(start_dim=1)
 
 
 #: entity matrix, relation matrix, anchors, relations, whether the tail is missing → vectors

@@ -166,7 +166,6 @@ def training_options(wildcards):
         drawing += ["num_neighbors", "grow", "metric"]
     return {
         **config["training"],
-        "evaluation_batch_size": config["evaluation"]["batch_size"],
         "max_evaluation_triples": config["evaluation"]["max_triples"],
         "device": config["compute"]["device"],
         "sampling": {} if wildcards.sampler in PYKEENS else {name: config["sampling"][name] for name in drawing},

@@ -232,7 +232,6 @@ def test_defaults_are_those_of_the_package() -> None:
     defaults = {name: parameter.default for name, parameter in inspect.signature(generate).parameters.items()}
     assert config["synthetic"] == defaults
     assert Options(**config["training"]) == Options(
-        evaluation_batch_size=config["evaluation"]["batch_size"],
         max_evaluation_triples=config["evaluation"]["max_triples"],
         device=config["compute"]["device"],
     )

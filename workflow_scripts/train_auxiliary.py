@@ -16,7 +16,6 @@ with job_log(snakemake.log[0]):
         dataset.training,
         dataset.validation,
         **snakemake.params.options,
-        evaluation_batch_size=snakemake.params.evaluation["batch_size"],
         max_evaluation_triples=snakemake.params.evaluation["max_triples"],
         device=snakemake.params.device,
         random_seed=stable_seed(snakemake.params.seed, dataset.name, "auxiliary"),

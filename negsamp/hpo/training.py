@@ -45,8 +45,6 @@ class Options:
     epochs: int = 100
     batch_size: int = 1000
     embedding_dim: int = 100
-    #: how many triples are ranked at a time
-    evaluation_batch_size: int = 32
     #: how many validation (test) triples are ranked, a fixed random choice; None: all
     max_evaluation_triples: int | None = None
     #: None: the first GPU, if there is one
@@ -153,7 +151,6 @@ class Training:
             negative_sampler=study.sampler,
             negative_sampler_kwargs=self._sampler_kwargs(handle),
             evaluation_kwargs={
-                "batch_size": options.evaluation_batch_size,
                 # the triples of the split that are not ranked are positives all the same
                 "additional_filter_triples": [self._split.mapped_triples],
             },

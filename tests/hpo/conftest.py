@@ -38,7 +38,7 @@ def make_training(nations: SchemaDataset) -> Callable[..., Training]:
         **changed: Any,
     ) -> Training:
         parameters = {**PARAMETERS, **{key: changed.pop(key) for key in PARAMETERS if key in changed}}
-        options = Options(**{"epochs": 1, "embedding_dim": 8, "evaluation_batch_size": 100, **changed})
+        options = Options(**{"epochs": 1, "embedding_dim": 8, **changed})
         study = Study(dataset.name, model, sampler, negatives)
         return cls(dataset, study, parameters, random_seed, options, pools, split)
 

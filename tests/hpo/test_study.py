@@ -19,7 +19,7 @@ SPACE = {
     "learning_rate": {"low": 1e-3, "high": 1e-1, "log": True},
     "l2_weight": {"low": 1e-6, "high": 1e-2, "log": True},
 }
-OPTIONS = Options(epochs=1, embedding_dim=8, evaluation_batch_size=100)
+OPTIONS = Options(epochs=1, embedding_dim=8)
 STUDY = Study("nations", "TransE", "random", 2)
 MRR = "inverse_harmonic_mean_rank"
 COST = {"training_s": 1.5, "evaluation_s": 0.5, "peak_memory_mb": 100.0}
