@@ -107,8 +107,12 @@ def _read_text(path: str | os.PathLike[str]) -> str:
 def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, torch.Tensor], metadata: Any) -> None:
     """Write tensors and a JSON-able description of them to one safetensors file."""
     with atomic_path(path) as temporary:
-        contiguous = {key: tensor.contiguous() for key, tensor in tensors.items()}
-        save_file(contiguous, temporary, metadata={_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+        # one tensor under two names is written twice: safetensors refuses tensors that share memory
+        alone = {id(tensor): key for key, tensor in tensors.items()}
+        copies = {
+            key: tensor.contiguous() if alone[id(tensor)] == key else tensor.clone() for key, tensor in tensors.items()
+        }
+        save_file(copies, temporary, metadata={_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
 
 
 def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], Any]:

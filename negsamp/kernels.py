@@ -21,7 +21,7 @@ __all__ = ["draw", "exclude", "find", "own_ranks", "replace"]
 NEVER = np.iinfo(np.int32).max
 
 #: how many look-ups wait for memory side by side
-_BLOCK = 1024
+_BLOCK = 512
 
 
 def find(keys: LongTensor, wanted: LongTensor) -> LongTensor:
@@ -32,9 +32,13 @@ def find(keys: LongTensor, wanted: LongTensor) -> LongTensor:
 
     :returns: the shape of ``wanted``
     """
-    positions = torch.full(wanted.shape, -1)
-    if len(keys):
-        _find(keys.numpy(), wanted.reshape(-1).numpy(), positions.view(-1).numpy())
+    if not len(keys):
+        return torch.full_like(wanted, -1)
+    if not keys.is_cpu:
+        positions = torch.searchsorted(keys, wanted.contiguous()).clamp(max=len(keys) - 1)
+        return torch.where(keys[positions] == wanted, positions, -1)
+    positions = torch.empty(wanted.shape, dtype=torch.long)
+    _find(keys.numpy(), wanted.reshape(-1).numpy(), positions.view(-1).numpy())
     return positions
 
 
@@ -213,15 +217,16 @@ def draw(answers: Answers, slots: Slots, given: LongTensor, share: LongTensor, r
     """
     members, lists = answers.members, answers.lists
     found = (answers.free, answers.own, answers.shift, answers.first, answers.last, lists.guide, lists.ranks)
-    wanted = (slots.sides, given, share, repeats, slots.uniform, slots.entities, slots.filled_by)
+    wanted = (slots.sides, slots.uniform, slots.entities, slots.filled_by)
     nothing = torch.empty(0, dtype=torch.int32)
-    tensors = (nothing if members is None else members, *found, *wanted)
-    _draw(stage, members is None, *(tensor.numpy() for tensor in tensors))
+    tensors = (nothing if members is None else members, *found, given, share, repeats, *(t.view(-1) for t in wanted))
+    _draw(stage, slots.sides.shape[1], members is None, *(tensor.numpy() for tensor in tensors))
 
 
 @njit(cache=True, nogil=True)
 def _draw(
     stage,
+    num_negs_per_pos,
     is_everything,
     members,
     free,
@@ -231,39 +236,37 @@ def _draw(
     last,
     guides,
     excluded,
-    sides,
     given,
     share,
     repeats,
+    sides,
     uniform,
     entities,
     filled_by,
 ):
-    num_slots = sides.shape[1]
     scale = np.empty(len(free))
     for query in range(len(free)):
         # members that are not excluded, the replaced entity among them
         scale[query] = scale_of(last[query] - first[query], free[query] + (own[query] != NEVER))
     turns = -given
-    row, column = 0 if num_slots else len(sides), 0
-    rows, columns, queries, ranks, at = np.empty((5, _BLOCK), np.int64)
-    while row < len(sides):
+    chosen, queries, ranks, at = np.empty((4, _BLOCK), np.int64)
+    row, row_end = 0, num_negs_per_pos
+    for begin in range(0, len(sides), _BLOCK):
         # each step for a block of slots, so that no slot waits for the memory of another
         count = 0
-        while row < len(sides) and count < _BLOCK:
-            query = 2 * row + sides[row, column]
+        for slot in range(begin, min(begin + _BLOCK, len(sides))):
+            if slot == row_end:
+                row, row_end = row + 1, row_end + num_negs_per_pos
+            query = 2 * row + sides[slot]
             turn = turns[query]
             turns[query] += 1
             if 0 <= turn < share[query]:
                 # of 53 random bits, the largest is so far below 1 that no product is rounded up to the number itself
-                rank = int(uniform[row, column] * free[query]) if repeats[query] else turn
+                rank = int(uniform[slot] * free[query]) if repeats[query] else turn
                 rank += rank >= own[query]
-                rows[count], columns[count], queries[count], ranks[count] = row, column, query, rank
+                chosen[count], queries[count], ranks[count] = slot, query, rank
                 at[count] = first[query] + int(rank * scale[query])
                 count += 1
-            column += 1
-            if column == num_slots:
-                row, column = row + 1, 0
         for k in range(count):
             at[k] = guides[at[k]]
         for k in range(count):
@@ -273,9 +276,12 @@ def _draw(
                 at[k] += 1
         for k in range(count):
             at[k] += ranks[k] + shift[queries[k]]
+        if not is_everything:
+            for k in range(count):
+                at[k] = members[at[k]]
         for k in range(count):
-            entities[rows[k], columns[k]] = at[k] if is_everything else members[at[k]]
-            filled_by[rows[k], columns[k]] = stage
+            entities[chosen[k]] = at[k]
+            filled_by[chosen[k]] = stage
 
 
 def replace(positives: LongTensor, sides: LongTensor, entities: LongTensor) -> LongTensor:

@@ -26,6 +26,7 @@ from negsamp import (
     UsageTrainingCallback,
 )
 from negsamp.errors import InputError
+from negsamp.pools import Queries
 
 #: how many entities the samplers that are refreshed take for near misses, before any is excluded
 NUM_NEIGHBORS = 4
@@ -299,9 +300,7 @@ class Watch(TrainingCallback):
 
     def post_epoch(self, epoch: int, epoch_loss: float, **kwargs: Any) -> None:
         sampler = self.handle.sampler
-        keys = sampler.triples.known_positives.keys
-        anchors, relations, sides = sampler.triples.unpair(keys)
-        spans = sampler.pools.spans(anchors, relations, sides, anchors, keys)
+        spans = sampler.pools.spans(Queries.of_pairs(sampler.triples, sampler.triples.known_positives.keys))
         self.lengths.append(sampler.pools.lengths[spans])
 
     def searched(self) -> list[int]:

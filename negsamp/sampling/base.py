@@ -246,22 +246,21 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         queries = Queries.of_triples(self.triples, heads, relations, tails)
         sides = assign_sides(self.corruption, self.num_negs_per_pos, turned, take(self.head_probabilities, relations))
         slots = Slots.empty(sides, torch.rand(sides.shape, dtype=torch.double))
-        fill(self.stages, slots, queries, own_is_known=self.filtered and queries.are_known)
-        stages = slots.filled_by
-        unfilled = stages == MASKED
-        if unfilled.any():
+        left = fill(self.stages, slots, queries, own_is_known=self.filtered and queries.are_known)
+        if left.any():
             # whoever ignores the mask gets a negative all the same; where there is none, the positive again
-            unfilled &= ~self._draw_from_everything(unfilled, slots, queries)
-            slots.entities[unfilled] = queries.replaced.view(-1, 2).gather(1, sides.long())[unfilled].int()
+            replaced = queries.replaced.int().view(-1, 2).gather(1, sides.long())
+            slots.entities.copy_(torch.where(slots.filled_by == MASKED, replaced, slots.entities))
+            self._draw_from_everything(slots, queries, left, MASKED)
         columns = sides ^ turned.unsqueeze(dim=-1) if self.triples.doubled else sides
         negatives = replace(positives, columns, slots.entities).to(device)
         if filterer is not None:
             # where the positives are, since that is where a sampler is moved to
-            stages[~filterer(negatives).cpu()] = MASKED
+            slots.filled_by[~filterer(negatives).cpu()] = MASKED
         if self._rescue(slots, queries):
             negatives = replace(positives, columns, slots.entities).to(device)
-        valid = stages != MASKED
-        self.usage.add(torch.bincount(stages.flatten() + 1))
+        self.usage.add(torch.bincount(slots.filled_by.flatten() + 1))
+        valid = slots.filled_by != MASKED
         return negatives, None if valid.all() else valid.to(device)
 
     def _rescue(self, slots: Slots, queries: Queries) -> bool:
@@ -269,28 +268,29 @@ class PoolNegativeSampler(NegativeSampler, ABC):
 
         :returns: whether any slot was changed
         """
-        stages = slots.filled_by
-        window = torch.arange(len(stages)) // (self.sub_batch_size or max(len(stages), 1))
-        alive = torch.zeros(len(stages), dtype=torch.bool).index_add(0, window, (stages != MASKED).any(dim=1))
-        dead = ~alive[window]
+        is_alive = (slots.filled_by != MASKED).any(dim=1)
+        if is_alive.all():
+            return False
+        window = torch.arange(len(is_alive)) // (self.sub_batch_size or len(is_alive))
+        dead = ~torch.zeros_like(is_alive).index_add(0, window, is_alive)[window]
         if not dead.any():
             return False
-        drawn = self._draw_from_everything(dead.unsqueeze(dim=-1).expand_as(stages), slots, queries)
-        row, column = drawn.nonzero().unbind(dim=-1)
+        rescued = len(self.stages)
+        self._draw_from_everything(slots, queries, slots.needs * dead.repeat_interleave(2), rescued)
         # the first slot of each window that anything could be drawn for
-        first = torch.ones_like(row, dtype=torch.bool)
-        first[1:] = window[row[1:]] != window[row[:-1]]
-        stages[row[first], column[first]] = len(self.stages)
+        row, column = (slots.filled_by == rescued).nonzero().unbind(dim=-1)
+        is_later = torch.zeros_like(row, dtype=torch.bool)
+        is_later[1:] = window[row[1:]] == window[row[:-1]]
+        slots.filled_by[row[is_later], column[is_later]] = MASKED
         return True
 
-    def _draw_from_everything(self, wanted: BoolTensor, slots: Slots, queries: Queries) -> BoolTensor:
-        """Put entities of all, less the known positives, in the wanted slots, and tell where there was one."""
-        drawn = torch.zeros_like(wanted)
-        rows = wanted.any(dim=-1).nonzero().squeeze(dim=-1)
-        some = queries.some(torch.stack([2 * rows, 2 * rows + 1], dim=-1).flatten())
-        found = Slots.empty(slots.sides[rows], slots.uniform[rows])
-        fill([self._everything], found, some, own_is_known=queries.are_known)
-        is_drawn = wanted[rows] & (found.filled_by != MASKED)
-        drawn[rows] = is_drawn
-        slots.entities[drawn] = found.entities[is_drawn]
-        return drawn
+    def _draw_from_everything(self, slots: Slots, queries: Queries, left: LongTensor, number: int) -> None:
+        """Fill the last ``left`` slots of each query from all entities less the known positives, where there are any.
+
+        :param number: what is noted as their stage
+        """
+        answers = self._everything.ask(queries, own_is_known=queries.are_known)
+        share = left.masked_fill(answers.free == 0, 0)
+        self._everything.draw(
+            answers, slots, slots.needs - left, share, torch.ones_like(share, dtype=torch.bool), number
+        )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
+from pykeen.typing import LongTensor
 
 from negsamp.errors import InputError
 from negsamp.pools import (
@@ -89,7 +90,7 @@ def number_ancestors(wider: Iterable[Pools]) -> Iterator[tuple[str, Pools]]:
         yield f"ancestors_{distance}", pools
 
 
-def fill(stages: Sequence[Stage], slots: Slots, queries: Queries, *, own_is_known: bool) -> None:
+def fill(stages: Sequence[Stage], slots: Slots, queries: Queries, *, own_is_known: bool) -> LongTensor:
     """Fill slots stage by stage.
 
     A stage that holds at least the slots that are left of a query gives them with replacement; a smaller one gives each
@@ -99,16 +100,20 @@ def fill(stages: Sequence[Stage], slots: Slots, queries: Queries, *, own_is_know
     :param slots: the empty slots
     :param queries: the two queries of each positive
     :param own_is_known: see :meth:`negsamp.pools.Stage.ask`
+
+    :returns: shape: (num_queries,): how many slots of each query none has filled, the last ones
     """
     needs = slots.needs
     answers = [stages[0].ask(queries, own_is_known=own_is_known)]
     if len(stages) > 1 and bool((answers[0].free < needs).any()):
         answers += [stage.ask(queries, own_is_known=own_is_known) for stage in stages[1:]]
-    given = torch.zeros_like(needs)
+    left = needs
     for i, (stage, answer) in enumerate(zip(stages, answers, strict=False)):
-        left = needs - given
-        is_last = ~torch.stack([later.free > 0 for later in answers[i + 1 :]] or [left < 0]).any(dim=0)
-        repeats = (answer.free >= left) | is_last
-        share = torch.where(answer.free == 0, 0, torch.where(repeats, left, answer.free))
-        stage.draw(answer, slots, given, share, repeats, i)
-        given = given + share
+        is_last = torch.ones_like(left, dtype=torch.bool)
+        for later in answers[i + 1 :]:
+            is_last &= later.free == 0
+        repeats = is_last | (answer.free >= left)
+        share = torch.where(repeats, left, answer.free).masked_fill_(answer.free == 0, 0)
+        stage.draw(answer, slots, needs - left, share, repeats, i)
+        left = left - share
+    return left

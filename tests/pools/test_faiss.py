@@ -128,7 +128,7 @@ def test_what_can_be_drawn_is_what_was_found_less_the_exclusions(name: str, filt
     sampler = make(name, filtered=filtered)
     batch = graph.lines[::8]
     queries, pools = queries_of(graph.triples, batch), sampler.pools
-    numbers = pools.spans(queries.anchors, queries.relations, queries.sides, queries.replaced, queries.keys)
+    numbers = pools.spans(queries)
     counts = reachable(sampler.stages[0], graph.triples, batch, own_is_known=filtered)
     assert counts.max() == 1
     for row, number, query in zip(counts, numbers.tolist(), both_sides(batch), strict=True):

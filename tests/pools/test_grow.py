@@ -92,7 +92,7 @@ def key_of(name: str, h: int, r: int, t: int, side: Side) -> tuple:
 def spans(sampler: PoolNegativeSampler, batch: torch.Tensor) -> list[set[int]]:
     """Return the pool of each query, before anything is excluded."""
     queries, pools = queries_of(sampler.triples, batch), sampler.pools
-    numbers = pools.spans(queries.anchors, queries.relations, queries.sides, queries.replaced, queries.keys)
+    numbers = pools.spans(queries)
     ends = zip(pools.offsets[numbers].tolist(), pools.offsets[numbers + 1].tolist(), strict=True)
     found = [pools.members[start:end].tolist() for start, end in ends]
     assert all(len(members) == len(set(members)) for members in found)

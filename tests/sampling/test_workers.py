@@ -209,7 +209,7 @@ class Private(IterableDataset):
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").is_file(), reason="the system does not tell whose memory it is")
 def test_workers_do_not_copy_the_pools():
-    num_entities, num_rows = 2**20, 16
+    num_entities, num_rows = 2**20, 32
     heads = torch.arange(1000)
     lines = torch.stack([heads, heads % (num_rows // 2), heads + 1000], dim=-1)
     triples = TripleSet(lines, num_entities, num_rows // 2)
