@@ -193,10 +193,10 @@ def _known_positives(
     """Return what :func:`pykeen.utils.prepare_filter_triples` does, which looks for distinct rows many times longer."""
     if additional_filter_triples is None:
         # it warns that training triples are missing
-        return distinct(prepare_filter_triples(mapped_triples))
+        return distinct(prepare_filter_triples(mapped_triples).cpu())
     if torch.is_tensor(additional_filter_triples):
         additional_filter_triples = [additional_filter_triples]
-    return distinct(torch.cat([*additional_filter_triples, mapped_triples]))
+    return distinct(torch.cat([*additional_filter_triples, mapped_triples]).cpu())
 
 
 def _count(mask: torch.Tensor) -> LongTensor:
