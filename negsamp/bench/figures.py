@@ -75,7 +75,12 @@ def epoch_figure(content: Record) -> Figure:
             panel.plot([ratio["q25"], ratio["q75"]], [place, place], color="black", linewidth=1)
             share = f"{row['sampling']['median']:.0%} sampling"
             panel.annotate(
-                share, (ratio["q75"], place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=6.5
+                share,
+                (max(ratio["q75"], 1), place),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=6.5,
             )
         panel.axvline(1, color=_COLOURS["PyKEEN"], linewidth=0.8)
         panel.grid(visible=False, axis="y")

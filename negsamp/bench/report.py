@@ -115,7 +115,8 @@ def _throughput_tables(summary: Sequence[Record]) -> dict[str, list[Record]]:
         number = row["negatives"]
         title = f"{number:,} negative{'s' if number > 1 else ''} a positive"
         cells = {"contender": row["contender"], "million slots a second": _spread(row["per_second"], 1e-6)}
-        cells |= {f"× {other}": _ratio(row["times"].get(other)) for other in (BASIC, BLOOM, LOOP, LIMIT)}
+        cells[f"× {BASIC}"] = _spread(row["times"].get(BASIC))
+        cells |= {f"× {other}": _ratio(row["times"].get(other)) for other in (BLOOM, LOOP, LIMIT)}
         cells["valid"] = f"{row['valid']:.1%}"
         tables.setdefault(title, []).append(cells)
     return tables
@@ -179,11 +180,12 @@ def _formulas(fits: Mapping[str, Mapping[str, Record]], bullet: str) -> list[str
         unit, label = _FITTED[measured], measured.rpartition("_")[0]
         for name, numbers in samplers.items():
             terms = [
-                f"{1e6 * numbers[key]:,.3g} {unit} × {plural}"
+                f"{_rounded(1e6 * numbers[key])} {unit} × {plural}"
                 for key, plural in (("triple", "triples"), ("entity", "entities"), ("relation", "relations"))
                 if numbers[key]
             ]
-            terms.append(f"{numbers['anyway']:,.3g} {measured.rpartition('_')[2].replace('mb', 'MB')}")
+            if numbers["anyway"]:
+                terms.append(f"{_rounded(numbers['anyway'])} {'MB' if unit == 'bytes' else 's'}")
             lines.append(f"{bullet}{name}, {label}: {' + '.join(terms)} (largest error {numbers['error']:.0%})")
     return ["\n".join(lines)]
 
@@ -193,6 +195,11 @@ def _spread(values: Mapping[str, float] | None, scale: float = 1) -> str:
     if values is None:
         return _NOTHING
     return "{} ({}–{})".format(*(f"{scale * values[key]:.3g}" for key in ("median", "q25", "q75")))
+
+
+def _rounded(value: float) -> str:
+    """Write three digits that count, and no power of ten."""
+    return f"{float(f'{value:.3g}'):,.10g}"
 
 
 def _ratio(values: Mapping[str, float] | None) -> str:
