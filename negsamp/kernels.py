@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numba import njit
-from pykeen.typing import BoolTensor, LongTensor
+from pykeen.typing import BoolTensor, FloatTensor, LongTensor
 
 if TYPE_CHECKING:
     from negsamp.pools.stage import Answers, Slots
 
-__all__ = ["draw", "exclude", "find", "own_ranks", "replace"]
+__all__ = ["best", "draw", "exclude", "find", "own_ranks", "replace"]
 
 #: closes a list of excluded ranks: a rank that no draw reaches
 NEVER = np.iinfo(np.int32).max
@@ -112,41 +112,93 @@ def exclude(
 
 @njit(cache=True, nogil=True)
 def _exclude(at, is_everything, members, starts, ends, known, known_starts, known_ends, ranks, guide, offsets):
-    for i in range(len(starts)):
-        first = at
-        place, end = starts[i], ends[i]
-        k, known_end = known_starts[i], known_ends[i]
-        # go through the shorter, look up in the longer
-        walks_known = is_everything or known_end - k <= end - place
-        while place < end and k < known_end:
-            if is_everything:
-                place = starts[i] + known[k]
-                is_common = place < end
-            elif walks_known:
-                place = _bisect(members, place, end, known[k])
-                is_common = place < end and members[place] == known[k]
-            else:
-                k = _bisect(known, k, known_end, members[place])
-                is_common = k < known_end and members[place] == known[k]
-            if is_common:
-                ranks[at] = place - starts[i] - (at - first)
-                at += 1
-            if walks_known:
-                k += 1
-            else:
-                place += 1
-        ranks[at] = NEVER
-        scale = scale_of(at - first, end - starts[i] - (at - first))
-        part = first
-        for excluded in range(first, at):
-            # it counts from the part on that begins with it, or else after it
-            begin = first + int(np.floor((ranks[excluded] - 1) * scale)) + 1
-            while part < min(begin, at + 1):
-                guide[part] = excluded
-                part += 1
-        guide[part : at + 1] = at
-        at += 1
-        offsets[i] = at
+    low, high, wanted = np.empty((3, _BLOCK), np.int64)
+    i = 0
+    while i < len(starts):
+        # the known positives of several short lists are looked up side by side
+        stop, count = i, 0
+        while not is_everything and stop < len(starts):
+            length = known_ends[stop] - known_starts[stop]
+            if length > min(_BLOCK - count, ends[stop] - starts[stop]):
+                break
+            for k in range(known_starts[stop], known_ends[stop]):
+                low[count], high[count], wanted[count] = starts[stop], ends[stop], known[k]
+                count += 1
+            stop += 1
+        _bisect_all(members, low, high, wanted, count)
+        count = 0
+        for j in range(i, stop):
+            first = at
+            for k in range(known_starts[j], known_ends[j]):
+                place = low[count]
+                count += 1
+                if place < ends[j] and members[place] == known[k]:
+                    ranks[at] = place - starts[j] - (at - first)
+                    at += 1
+            at = offsets[j] = _close(ranks, guide, first, at, ends[j] - starts[j])
+        if stop == i:
+            first = at
+            at = _walk(at, is_everything, members, starts[i], ends[i], known, known_starts[i], known_ends[i], ranks)
+            at = offsets[i] = _close(ranks, guide, first, at, ends[i] - starts[i])
+            stop += 1
+        i = stop
+
+
+@njit(cache=True, nogil=True)
+def _bisect_all(values, low, high, wanted, count):
+    """Move each ``low`` on to the first position below ``high`` whose value is not below the wanted one."""
+    unfinished = True
+    while unfinished:
+        unfinished = False
+        for k in range(count):
+            size = high[k] - low[k]
+            if size > 0:
+                half = size >> 1
+                is_below = values[low[k] + half] < wanted[k]
+                low[k] += is_below * (half + 1)
+                high[k] -= (1 - is_below) * (size - half)
+                unfinished = True
+
+
+@njit(cache=True, nogil=True)
+def _walk(at, is_everything, members, start, end, known, k, known_end, ranks):
+    """Write what one span and its known positives share: go through the shorter, look up in the longer."""
+    first, place = at, start
+    walks_known = is_everything or known_end - k <= end - start
+    while place < end and k < known_end:
+        if is_everything:
+            place = start + known[k]
+            is_common = True
+        elif walks_known:
+            place = _bisect(members, place, end, known[k])
+            is_common = place < end and members[place] == known[k]
+        else:
+            k = _bisect(known, k, known_end, members[place])
+            is_common = k < known_end and members[place] == known[k]
+        if is_common:
+            ranks[at] = place - start - (at - first)
+            at += 1
+        if walks_known:
+            k += 1
+        else:
+            place += 1
+    return at
+
+
+@njit(cache=True, nogil=True)
+def _close(ranks, guide, first, last, length):
+    """Close and guide the list from ``first`` to ``last`` of a span of this length; return where the next begins."""
+    ranks[last] = NEVER
+    scale = scale_of(last - first, length - (last - first))
+    part = first
+    for at in range(first, last):
+        # it counts from the part on that begins with it, or else after it
+        begin = first + int(np.floor((ranks[at] - 1) * scale)) + 1
+        while part < min(begin, last + 1):
+            guide[part] = at
+            part += 1
+    guide[part : last + 1] = last
+    return last + 1
 
 
 @njit(cache=True, nogil=True)
@@ -306,3 +358,59 @@ def _replace(positives, sides, entities, negatives):
             negatives[i, j, 0] = positives[i, 0] if is_tail else entities[i, j]
             negatives[i, j, 1] = positives[i, 1]
             negatives[i, j, 2] = entities[i, j] if is_tail else positives[i, 2]
+
+
+def best(scores: FloatTensor, k: int) -> LongTensor:
+    """Return the positions of the k largest scores of each row; ties: the lower position first.
+
+    :param scores: shape: (num_rows, num_columns)
+    :param k: how many, at most ``num_columns``
+
+    :returns: shape: (num_rows, k), ascending positions in each row
+    """
+    positions = torch.empty(len(scores), k, dtype=torch.long)
+    if k:
+        _best(scores.numpy(), positions.numpy())
+    return positions
+
+
+@njit(cache=True, nogil=True)
+def _best(scores, positions):
+    k = positions.shape[1]
+    for i in range(len(scores)):
+        row, heap = scores[i], positions[i]
+        # a heap of positions with the worst on top
+        for j in range(k):
+            heap[j] = j
+        for j in range(k // 2 - 1, -1, -1):
+            _sift(row, heap, j)
+        worst = row[heap[0]]
+        for j in range(k, len(row)):
+            # of two equal scores, the one that was there before has the lower position
+            if row[j] > worst:
+                heap[0] = j
+                _sift(row, heap, 0)
+                worst = row[heap[0]]
+        heap.sort()
+
+
+@njit(cache=True, nogil=True)
+def _sift(row, heap, parent):
+    """Move a position down to where all below are better."""
+    moved = heap[parent]
+    while True:
+        child = 2 * parent + 1
+        if child >= len(heap):
+            break
+        if child + 1 < len(heap) and _is_worse(row, heap[child + 1], heap[child]):
+            child += 1
+        if not _is_worse(row, heap[child], moved):
+            break
+        heap[parent] = heap[child]
+        parent = child
+    heap[parent] = moved
+
+
+@njit(cache=True, nogil=True)
+def _is_worse(row, one, other):
+    return row[one] < row[other] or (row[one] == row[other] and one > other)

@@ -63,7 +63,8 @@ def sorted_distinct(keys: LongTensor) -> LongTensor:
     """Sort integers and drop repeats, in the memory of the argument, which is spent."""
     # NumPy sorts in place, without the positions that torch.unique keeps beside the values
     keys.numpy().sort()
-    found: LongTensor = torch.unique_consecutive(keys)
+    is_repeated = keys[1:] == keys[:-1]
+    found: LongTensor = torch.unique_consecutive(keys) if is_repeated.any() else keys
     return found
 
 
@@ -226,27 +227,25 @@ class KnownPositives:
             None: all
         """
         keys: list[LongTensor] = []
-        counts: list[LongTensor] = []
+        starts: list[LongTensor] = []
         entities: list[LongTensor] = []
         rows: list[LongTensor] = []
         kept = (slice(None), slice(None)) if which is None else which.chunk(2)
         for side, (anchors, relations, replaced) in triples.sides():
-            completions = triples.completion_keys(
-                triples.pair_keys(anchors, relations, anchors.new_tensor(side)), replaced
-            )
-            # those of tails are sorted already
-            completions, order = completions[kept[side]].sort()
+            pair_keys = triples.pair_keys(anchors, relations, anchors.new_tensor(side))[kept[side]]
+            completions = sorted_distinct(triples.completion_keys(pair_keys, replaced[kept[side]]))
+            count = sum(len(part) for part in entities)
             entities.append((completions % triples.num_entities).int())
-            pairs, inverse, count = torch.unique_consecutive(
-                completions.floor_divide_(triples.num_entities), return_inverse=True, return_counts=True
-            )
-            rows.append(torch.empty_like(inverse, dtype=torch.int32))
-            rows[-1][order] = (inverse + (len(keys[0]) if keys else 0)).int()
+            pair_of_each = completions.floor_divide_(triples.num_entities)
+            is_first = torch.ones_like(pair_of_each, dtype=torch.bool)
+            torch.ne(pair_of_each[1:], pair_of_each[:-1], out=is_first[1:])
+            starts.append(is_first.nonzero().squeeze(dim=-1).add_(count))
+            pairs = pair_of_each[is_first]
+            rows.append(find(pairs, pair_keys).add_(sum(len(part) for part in keys)).int())
             keys.append(pairs)
-            counts.append(count)
         self.keys, self.entities, self.completion_rows = torch.cat(keys), torch.cat(entities), torch.cat(rows)
-        count = torch.cat(counts)
-        self.offsets = torch.cat([count.new_zeros(1), count.cumsum(dim=0), count.sum().reshape(1)])
+        ends = torch.tensor([len(self.entities)] * 2)
+        self.offsets = narrowed(torch.cat([*starts, ends]))
 
     def rows(self, keys: LongTensor) -> LongTensor:
         """Find the list of each pair key."""

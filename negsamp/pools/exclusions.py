@@ -59,15 +59,15 @@ class Lists:
         size = sum(int(torch.minimum(b - a, d - c).sum()) + len(a) for a, b, c, d in bounds())
         ranks = torch.empty(size, dtype=torch.int32)
         guide = torch.empty(size, dtype=torch.int32 if size < 2**31 else torch.long)
-        offsets = [torch.zeros(1, dtype=torch.long)]
+        offsets = [torch.zeros(1, dtype=guide.dtype)]
         for starts, ends, known_starts, known_ends in bounds():
             first = int(offsets[-1][-1])
             ends_of_lists = exclude(
                 pools.members, starts, ends, known.entities, known_starts, known_ends, ranks, guide, first
             )
-            offsets.append(ends_of_lists)
+            offsets.append(ends_of_lists.to(guide.dtype))
         size = int(offsets[-1][-1])
-        return cls(narrowed(torch.cat(offsets)), ranks[:size], guide[:size])
+        return cls(torch.cat(offsets), ranks[:size], guide[:size])
 
     def then(self, others: Lists) -> Lists:
         """Lay other lists behind these."""

@@ -47,6 +47,15 @@ class Queries:
         """Ask for pairs, of pools that do not depend on what is replaced."""
         return cls(triples, *triples.unpair(keys), replaced=keys)
 
+    @classmethod
+    def of_completions(cls, triples: TripleSet, completions: LongTensor) -> Queries:
+        """Ask for some of :meth:`negsamp.triples.TripleSet.completions`."""
+        sides = (completions >= len(triples.triples)).long()
+        heads, relations, tails = triples.triples[completions - sides * len(triples.triples)].unbind(dim=-1)
+        is_tail = sides == TAIL
+        anchors, replaced = torch.where(is_tail, heads, tails), torch.where(is_tail, tails, heads)
+        return cls(triples, anchors, relations, sides, replaced, completions)
+
     @property
     def are_known(self) -> bool:
         """Whether all of them are known to be training triples."""

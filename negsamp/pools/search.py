@@ -7,6 +7,7 @@ import torch
 from pykeen.typing import FloatTensor, LongTensor
 
 from negsamp.errors import InputError
+from negsamp.kernels import best
 
 __all__ = ["Metric", "Search", "check_search", "nearest", "nearest_by_faiss", "score_blocks", "top_ids"]
 
@@ -14,7 +15,7 @@ Metric = Literal["euclidean", "dot", "cosine"]
 Search = Literal["exact", "faiss"]
 
 #: bytes of one block of scores: what an exact search holds at a time is a small multiple of it
-MEMORY_BUDGET = 256 << 20
+MEMORY_BUDGET = 64 << 20
 
 
 def check_search(search: Search, metric: Metric, *, grow: bool) -> None:
@@ -89,6 +90,8 @@ def top_ids(scores: FloatTensor, k: int) -> LongTensor:
 
     :returns: shape: (num_rows, k), ascending ids in each row
     """
+    if scores.is_cpu:
+        return best(scores, k)
     values, ids = scores.topk(k, dim=-1)
     # only a tie across the border makes the chosen set depend on an order
     tied = (scores >= values[:, -1:]).sum(dim=-1) > k

@@ -1,15 +1,19 @@
 """How large the pools are: the paper's first result table, exact."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from pykeen.typing import BoolTensor, LongTensor
+from pykeen.typing import LongTensor
 
 from negsamp.pools.queries import Queries
 from negsamp.pools.stage import Stage
 from negsamp.triples import HEAD, TAIL, TripleSet
 
 __all__ = ["pool_sizes", "pool_statistics"]
+
+#: how many queries are asked for in one step
+CHUNK = 1 << 20
 
 #: the sizes at which the share of small pools is told
 THRESHOLDS = (0, 2, 10, 40, 100)
@@ -25,13 +29,21 @@ def pool_sizes(stage: Stage, triples: TripleSet) -> tuple[LongTensor, LongTensor
 
     :returns: sizes and sides, shape: (num_queries,)
     """
-    if stage.pools.is_by_replaced:
-        completions = torch.arange(2 * len(triples.triples))
-        queries = Queries(triples, *triples.completions(), completions=completions)
-    else:
-        # such a pool does not depend on what is replaced, and every known positive is among the exclusions
-        queries = Queries.of_pairs(triples, triples.known_positives.keys)
-    return stage.ask(queries, own_is_known=True).free, queries.sides
+    sizes, sides = zip(*_sizes(stage, triples), strict=True)
+    return torch.cat(sizes), torch.cat(sides)
+
+
+def _sizes(stage: Stage, triples: TripleSet) -> Iterator[tuple[LongTensor, LongTensor]]:
+    """Give sizes and sides of some queries at a time."""
+    # a pool that is not looked up by what is replaced does not depend on it, and every known positive is excluded
+    is_by_replaced = stage.pools.is_by_replaced
+    count = 2 * len(triples.triples) if is_by_replaced else len(triples.known_positives.keys)
+    for part in torch.arange(count).split(CHUNK):
+        if is_by_replaced:
+            queries = Queries.of_completions(triples, part)
+        else:
+            queries = Queries.of_pairs(triples, triples.known_positives.keys[part[0] : part[-1] + 1])
+        yield stage.ask(queries, own_is_known=True).free, queries.sides
 
 
 def pool_statistics(stage: Stage, triples: TripleSet) -> dict[str, Any]:
@@ -40,26 +52,29 @@ def pool_statistics(stage: Stage, triples: TripleSet) -> dict[str, Any]:
     :returns: ``queries``, ``mean``, ``median`` (the mean of the two middle ones), ``share_at_most`` by threshold, the
         same under ``sides``, and the exact ``histogram``; plain numbers
     """
-    sizes, sides = pool_sizes(stage, triples)
-    values, counts = torch.unique(sizes, return_counts=True)
+    # how many queries of each side have a pool of each size
+    counts = torch.zeros(2, triples.num_entities + 1, dtype=torch.long)
+    for sizes, sides in _sizes(stage, triples):
+        counts += torch.bincount(sides * counts.shape[1] + sizes, minlength=counts.numel()).view_as(counts)
+    both = counts.sum(dim=0)
+    sizes = both.nonzero().squeeze(dim=-1)
     return {
-        **_summary(sizes),
-        "sides": {name: _summary(sizes[_is(sides, side)]) for name, side in (("head", HEAD), ("tail", TAIL))},
-        "histogram": {"sizes": values.tolist(), "counts": counts.tolist()},
+        **_summary(both),
+        "sides": {name: _summary(counts[side]) for name, side in (("head", HEAD), ("tail", TAIL))},
+        "histogram": {"sizes": sizes.tolist(), "counts": both[sizes].tolist()},
     }
 
 
-def _is(sides: LongTensor, side: int) -> BoolTensor:
-    return sides == side
-
-
-def _summary(sizes: LongTensor) -> dict[str, Any]:
-    count = len(sizes)
-    ordered = sizes.sort().values
+def _summary(counts: LongTensor) -> dict[str, Any]:
+    """Summarise a histogram, shape: (num_entities + 1,)."""
+    up_to = counts.cumsum(dim=0)
+    queries = int(up_to[-1])
+    # the sizes of the two queries in the middle
+    low, high = (int(torch.searchsorted(up_to, place, right=True)) for place in ((queries - 1) // 2, queries // 2))
     return {
-        "queries": count,
+        "queries": queries,
         # sums of integers: exact, so that the mean is the nearest double
-        "mean": int(sizes.sum()) / count,
-        "median": int(ordered[(count - 1) // 2] + ordered[count // 2]) / 2,
-        "share_at_most": {str(size): int((sizes <= size).sum()) / count for size in THRESHOLDS},
+        "mean": int((counts * torch.arange(len(counts))).sum()) / queries,
+        "median": (low + high) / 2,
+        "share_at_most": {str(size): int(up_to[min(size, len(up_to) - 1)]) / queries for size in THRESHOLDS},
     }
