@@ -321,11 +321,10 @@ class Recorder:
         return [entity for slot, entity in self.drawn if slot == query]
 
 
-def record(sampler: PoolNegativeSampler) -> tuple[list[Recorder], Recorder]:
-    """Watch the stages of a sampler, and the one that rescues."""
+def record(sampler: PoolNegativeSampler) -> list[Recorder]:
+    """Watch the stages of a sampler."""
     sampler.stages = [Recorder(stage) for stage in sampler.stages]
-    sampler._everything = Recorder(sampler._everything)
-    return sampler.stages, sampler._everything
+    return sampler.stages
 
 
 def count(entities: torch.Tensor, num_entities: int) -> np.ndarray:

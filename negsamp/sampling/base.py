@@ -7,7 +7,6 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -24,6 +23,7 @@ from negsamp.pools import MASKED, Exclusions, Pools, Queries, Slots, Stage, load
 from negsamp.sampling.fallback import Fallback, fallback_names, fill, named_pools
 from negsamp.sampling.handle import SamplerHandle
 from negsamp.sampling.sides import Corruption, assign_sides, head_probabilities
+from negsamp.sampling.stand_in import stand_ins
 from negsamp.sampling.usage import Usage
 from negsamp.schema import Schema, resolve_schema
 from negsamp.triples import TripleSet, take
@@ -201,10 +201,6 @@ class PoolNegativeSampler(NegativeSampler, ABC):
     def _stage(self, name: str, pools: Pools) -> Stage:
         return Stage(name, Exclusions.build(pools, self.triples, filtered=self.filtered))
 
-    @cached_property
-    def _everything(self) -> Stage:
-        return Stage("everything", Exclusions.build(Pools.everything(self.triples), self.triples))
-
     def sample(self, positive_batch: LongTensor) -> tuple[LongTensor, BoolTensor | None]:
         """Draw negatives.
 
@@ -249,9 +245,7 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         left = fill(self.stages, slots, queries, own_is_known=self.filtered and queries.are_known)
         if left.any():
             # whoever ignores the mask gets a negative all the same; where there is none, the positive again
-            replaced = queries.replaced.int().view(-1, 2).gather(1, sides.long())
-            slots.entities.copy_(torch.where(slots.filled_by == MASKED, replaced, slots.entities))
-            self._draw_from_everything(slots, queries, left, MASKED)
+            self._draw_from_everything(slots, queries, slots.filled_by == MASKED)
         columns = sides ^ turned.unsqueeze(dim=-1) if self.triples.doubled else sides
         negatives = replace(positives, columns, slots.entities).to(device)
         if filterer is not None:
@@ -275,22 +269,19 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         dead = ~torch.zeros_like(is_alive).index_add(0, window, is_alive)[window]
         if not dead.any():
             return False
-        rescued = len(self.stages)
-        self._draw_from_everything(slots, queries, slots.needs * dead.repeat_interleave(2), rescued)
+        rescued = self._draw_from_everything(slots, queries, dead.unsqueeze(dim=-1).expand_as(slots.filled_by))
         # the first slot of each window that anything could be drawn for
-        row, column = (slots.filled_by == rescued).nonzero().unbind(dim=-1)
-        is_later = torch.zeros_like(row, dtype=torch.bool)
-        is_later[1:] = window[row[1:]] == window[row[:-1]]
-        slots.filled_by[row[is_later], column[is_later]] = MASKED
+        row, column = rescued.nonzero().unbind(dim=-1)
+        is_first = torch.ones_like(row, dtype=torch.bool)
+        is_first[1:] = window[row[1:]] != window[row[:-1]]
+        slots.filled_by[row[is_first], column[is_first]] = len(self.stages)
         return True
 
-    def _draw_from_everything(self, slots: Slots, queries: Queries, left: LongTensor, number: int) -> None:
-        """Fill the last ``left`` slots of each query from all entities less the known positives, where there are any.
-
-        :param number: what is noted as their stage
-        """
-        answers = self._everything.ask(queries, own_is_known=queries.are_known)
-        share = left.masked_fill(answers.free == 0, 0)
-        self._everything.draw(
-            answers, slots, slots.needs - left, share, torch.ones_like(share, dtype=torch.bool), number
-        )
+    def _draw_from_everything(self, slots: Slots, queries: Queries, wanted: BoolTensor) -> BoolTensor:
+        """Fill the wanted slots from all entities less the known positives, and tell where there was one."""
+        row, column = wanted.nonzero().unbind(dim=-1)
+        entities, is_drawn = stand_ins(queries.some(2 * row + slots.sides[row, column]))
+        slots.entities[row, column] = entities.int()
+        drawn = torch.zeros_like(wanted)
+        drawn[row, column] = is_drawn
+        return drawn
