@@ -13,12 +13,18 @@ from numba import njit
 from pykeen.typing import BoolTensor, FloatTensor, LongTensor
 
 if TYPE_CHECKING:
+    from negsamp.pools.exclusions import Lists
+    from negsamp.pools.queries import Queries
     from negsamp.pools.stage import Answers, Slots
+    from negsamp.triples import TripleSet
 
-__all__ = ["best", "draw", "exclude", "find", "own_ranks", "replace"]
+__all__ = ["ask", "ask_both_sides", "best", "draw", "exclude", "find", "replace", "stand_in"]
 
 #: closes a list of excluded ranks: a rank that no draw reaches
 NEVER = np.iinfo(np.int32).max
+
+#: how often a draw that makes a training triple is made anew
+_TRIES = 8
 
 #: how many look-ups wait for memory side by side
 _BLOCK = 512
@@ -57,6 +63,50 @@ def _find(keys, wanted, positions):
         for i in range(begin, end):
             if keys[positions[i]] != wanted[i]:
                 positions[i] = -1
+
+
+def ask_both_sides(triples: TripleSet, positives: LongTensor) -> tuple[LongTensor, ...]:
+    """Return what is asked for the two sides of each triple, see :meth:`negsamp.pools.Queries.of_triples`.
+
+    :param triples: the graph
+    :param positives: shape: (batch_size, 3), without artificial inverses
+
+    :returns: anchors, relations, sides, replaced entities, and the positions of the completions, −1 where it is no
+        training triple; shape of each: (2 * batch_size,)
+    """
+    found = torch.empty(5, 2 * len(positives), dtype=torch.long).unbind()
+    known = (triples.keys, triples.head_offsets, positives.contiguous())
+    _ask_both_sides(triples.num_entities, triples.num_relations, *(tensor.numpy() for tensor in (*known, *found)))
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _ask_both_sides(
+    num_entities,
+    num_relations,
+    keys,
+    head_offsets,
+    positives,
+    anchors,
+    relations,
+    sides,
+    replaced,
+    completions,
+):
+    low, high, wanted = np.empty((3, len(positives)), np.int64)
+    for i in range(len(positives)):
+        head, relation, tail = positives[i, 0], positives[i, 1], positives[i, 2]
+        anchors[2 * i], anchors[2 * i + 1] = tail, head
+        relations[2 * i], relations[2 * i + 1] = relation, relation
+        sides[2 * i], sides[2 * i + 1] = 0, 1
+        replaced[2 * i], replaced[2 * i + 1] = head, tail
+        low[i], high[i] = head_offsets[head], head_offsets[head + 1]
+        wanted[i] = (head * num_relations + relation) * num_entities + tail
+    _bisect_all(keys, low, high, wanted, len(positives))
+    for i in range(len(positives)):
+        is_known = low[i] < head_offsets[positives[i, 0] + 1] and keys[low[i]] == wanted[i]
+        completions[2 * i] = low[i] if is_known else -1
+        completions[2 * i + 1] = low[i] + len(keys) if is_known else -1
 
 
 @njit(cache=True, nogil=True)
@@ -147,17 +197,17 @@ def _exclude(at, is_everything, members, starts, ends, known, known_starts, know
 @njit(cache=True, nogil=True)
 def _bisect_all(values, low, high, wanted, count):
     """Move each ``low`` on to the first position below ``high`` whose value is not below the wanted one."""
-    unfinished = True
-    while unfinished:
-        unfinished = False
+    longest = 0
+    for k in range(count):
+        longest = max(longest, high[k] - low[k])
+    # without a branch that depends on a value, so that the look-ups wait for memory side by side
+    while longest > 0:
         for k in range(count):
-            size = high[k] - low[k]
-            if size > 0:
-                half = size >> 1
-                is_below = values[low[k] + half] < wanted[k]
-                low[k] += is_below * (half + 1)
-                high[k] -= (1 - is_below) * (size - half)
-                unfinished = True
+            half = (high[k] - low[k]) >> 1
+            is_below = (low[k] < high[k]) & (values[min(low[k] + half, len(values) - 1)] < wanted[k])
+            high[k] -= (1 - is_below) * (high[k] - low[k] - half)
+            low[k] += is_below * (half + 1)
+        longest >>= 1
 
 
 @njit(cache=True, nogil=True)
@@ -207,54 +257,75 @@ def scale_of(excluded, drawable):
     return min(excluded + 1, drawable) / max(drawable, 1)
 
 
-def own_ranks(
+def ask(
     members: LongTensor | None,
-    starts: LongTensor,
-    ends: LongTensor,
-    ranks: LongTensor,
-    firsts: LongTensor,
-    lasts: LongTensor,
-    entities: LongTensor,
-) -> LongTensor:
-    """Return the rank at which an entity would be drawn, :data:`NEVER` where it cannot be: one entity a query.
+    offsets: LongTensor,
+    spans: LongTensor,
+    lists: Lists,
+    rows: LongTensor,
+    replaced: LongTensor | None,
+) -> tuple[LongTensor, LongTensor, LongTensor, LongTensor, LongTensor]:
+    """Find where the drawable entities of some queries lie.
 
-    :param members: as for :func:`exclude`
-    :param starts: shape: (num_queries,), where each query's list of members starts
-    :param ends: where it ends
-    :param ranks: see :attr:`negsamp.pools.exclusions.Lists.ranks`
-    :param firsts: where each query's list of them starts
-    :param lasts: where its closing entry is
-    :param entities: the entities
+    :param members: shape: (num_members,), ascending inside each span; None: 0, 1, 2, …
+    :param offsets: shape: (num_spans + 1,), where each span starts
+    :param spans: shape: (num_queries,), the span of each query
+    :param lists: the excluded ranks
+    :param rows: shape: (num_queries,), the list of each query
+    :param replaced: shape: (num_queries,), an entity a query that is not to be drawn either; None: these are excluded
 
-    :returns: shape: (num_queries,), dtype: int32
+    :returns: what :class:`negsamp.pools.stage.Answers` has, shape of each: (num_queries,)
     """
-    found = torch.empty_like(starts, dtype=torch.int32)
-    _own_ranks(
-        found[:0].numpy() if members is None else members.numpy(),
-        members is None,
-        *(tensor.numpy() for tensor in (starts, ends, ranks, firsts, lasts, entities, found)),
+    free, first, last, shift = torch.empty(4, len(spans), dtype=torch.long)
+    own = torch.empty(len(spans), dtype=torch.int32)
+    nothing = torch.empty(0, dtype=torch.long)
+    tensors = (
+        *(own[:0] if members is None else members, offsets, spans, lists.offsets, lists.ranks, rows),
+        *(nothing if replaced is None else replaced, free, own, first, last, shift),
     )
-    return found
+    _ask(members is None, *(tensor.numpy() for tensor in tensors))
+    return free, own, first, last, shift
 
 
 @njit(cache=True, nogil=True)
-def _own_ranks(members, is_everything, starts, ends, ranks, firsts, lasts, entities, found):
-    for i in range(len(entities)):
-        found[i] = NEVER
-        at = starts[i] + entities[i] if is_everything else _bisect(members, starts[i], ends[i], entities[i])
-        if at >= ends[i] or (not is_everything and members[at] != entities[i]):
+def _ask(
+    is_everything,
+    members,
+    offsets,
+    spans,
+    list_offsets,
+    ranks,
+    rows,
+    replaced,
+    free,
+    own,
+    first,
+    last,
+    shift,
+):
+    for i in range(len(spans)):
+        start, end = offsets[spans[i]], offsets[spans[i] + 1]
+        first[i], last[i] = list_offsets[rows[i]], list_offsets[rows[i] + 1] - 1
+        free[i] = end - start - (last[i] - first[i])
+        shift[i] = start - first[i]
+        own[i] = NEVER
+        if not len(replaced):
+            continue
+        at = start + replaced[i] if is_everything else _bisect(members, start, end, replaced[i])
+        if at >= end or (not is_everything and members[at] != replaced[i]):
             continue
         # the exclusions before this position: the j-th lies at its rank plus j
-        low, high = firsts[i], lasts[i]
+        low, high = first[i], last[i]
         while low < high:
             middle = (low + high) >> 1
-            if ranks[middle] + (middle - firsts[i]) < at - starts[i]:
+            if ranks[middle] + (middle - first[i]) < at - start:
                 low = middle + 1
             else:
                 high = middle
-        before = low - firsts[i]
-        if low == lasts[i] or ranks[low] + before != at - starts[i]:
-            found[i] = at - starts[i] - before
+        before = low - first[i]
+        if low == last[i] or ranks[low] + before != at - start:
+            own[i] = at - start - before
+            free[i] -= 1
 
 
 def draw(answers: Answers, slots: Slots, given: LongTensor, share: LongTensor, repeats: BoolTensor, stage: int) -> None:
@@ -334,6 +405,67 @@ def _draw(
         for k in range(count):
             entities[chosen[k]] = at[k]
             filled_by[chosen[k]] = stage
+
+
+def stand_in(queries: Queries, slots: Slots, wanted: BoolTensor) -> LongTensor:
+    """Put an entity of all into the wanted slots, where it makes no training triple and is not the replaced one.
+
+    :param queries: the two queries of each positive
+    :param slots: the slots
+    :param wanted: shape: (batch_size, num_negs_per_pos)
+
+    :returns: shape: (num_left,): the positions of those that are left since no draw of a few was a negative
+    """
+    count = int(wanted.sum())
+    left, uniform = torch.empty(count, dtype=torch.long), torch.rand(count, _TRIES, dtype=torch.double)
+    triples = queries.triples
+    known = (triples.keys, triples.head_offsets)
+    tensors = (*known, queries.anchors, queries.relations, queries.replaced, wanted.reshape(-1))
+    slot_tensors = (slots.sides.view(-1), uniform, slots.entities.view(-1))
+    count = _stand_in(
+        triples.num_entities,
+        triples.num_relations,
+        wanted.shape[1],
+        *(tensor.numpy() for tensor in (*tensors, *slot_tensors, left)),
+    )
+    return left[:count]
+
+
+@njit(cache=True, nogil=True)
+def _stand_in(
+    num_entities,
+    num_relations,
+    num_negs_per_pos,
+    keys,
+    head_offsets,
+    anchors,
+    relations,
+    replaced,
+    wanted,
+    sides,
+    uniform,
+    entities,
+    left,
+):
+    number, count = 0, 0
+    for slot in range(len(wanted)):
+        if not wanted[slot]:
+            continue
+        query = 2 * (slot // num_negs_per_pos) + sides[slot]
+        left[count] = slot
+        count += 1
+        for k in range(_TRIES):
+            entity = int(uniform[number, k] * num_entities)
+            head, tail = (anchors[query], entity) if sides[slot] else (entity, anchors[query])
+            key = (head * num_relations + relations[query]) * num_entities + tail
+            end = head_offsets[head + 1]
+            at = _bisect(keys, head_offsets[head], end, key)
+            if entity != replaced[query] and (at == end or keys[at] != key):
+                entities[slot] = entity
+                count -= 1
+                break
+        number += 1
+    return count
 
 
 def replace(positives: LongTensor, sides: LongTensor, entities: LongTensor) -> LongTensor:

@@ -192,7 +192,7 @@ def _both_sides(batch: LongTensor) -> list[Query]:
 
 def _queries(triples: TripleSet, batch: LongTensor) -> Queries:
     """Return the same as a stage takes them."""
-    return Queries.of_triples(triples, *batch.unbind(dim=-1))
+    return Queries.of_triples(triples, batch)
 
 
 def _pools_of(pools: Pools, triples: TripleSet, batch: LongTensor) -> list[set[int]]:

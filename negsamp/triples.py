@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 import torch
-from pykeen.typing import COLUMN_HEAD, COLUMN_RELATION, COLUMN_TAIL, BoolTensor, LongTensor
+from pykeen.typing import COLUMN_RELATION, BoolTensor, LongTensor
 
 from negsamp.kernels import find
 
@@ -110,6 +110,8 @@ class TripleSet:
 
     #: shape: (num_triples, 3), distinct, in lexicographic order
     triples: LongTensor
+    #: shape: (num_triples,), ascending: one integer a triple
+    keys: LongTensor
     #: number of entities
     num_entities: int
     #: number of relations, without artificial inverses
@@ -135,7 +137,7 @@ class TripleSet:
             raise ValueError(f"{num_entities} entities and {num_relations} relations do not fit into 64-bit keys")
         self.num_entities = num_entities
         self.num_relations = num_relations
-        self.triples, self._keys = _distinct(mapped_triples, num_relations, num_entities)
+        self.triples, self.keys = _distinct(mapped_triples, num_relations, num_entities)
 
     @cached_property
     def identity(self) -> dict[str, int | str]:
@@ -147,13 +149,19 @@ class TripleSet:
         }
 
     @cached_property
+    def head_offsets(self) -> LongTensor:
+        """Where the triples of each head start; shape: (num_entities + 1,)."""
+        first = torch.arange(self.num_entities + 1) * (self.num_relations * self.num_entities)
+        return narrowed(torch.searchsorted(self.keys, first))
+
+    @cached_property
     def known_positives(self) -> KnownPositives:
         """The known positives of every pair."""
         return KnownPositives(self)
 
     def positions(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> LongTensor:
         """Find triples in :attr:`triples`, −1 where they are no training triples; all of one shape."""
-        return find(self._keys, (heads * self.num_relations + relations) * self.num_entities + tails)
+        return find(self.keys, (heads * self.num_relations + relations) * self.num_entities + tails)
 
     def contains(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> BoolTensor:
         """Tell which triples are training triples; the three tensors and the result have one shape."""
@@ -188,23 +196,19 @@ class TripleSet:
         yield HEAD, (tails, relations, heads)
         yield TAIL, (heads, relations, tails)
 
-    def orient(self, batch: LongTensor) -> tuple[LongTensor, LongTensor, LongTensor, BoolTensor]:
+    def orient(self, batch: LongTensor) -> tuple[LongTensor, BoolTensor]:
         """Return triples as the original graph has them: (t, r⁻¹, h) becomes (h, r, t).
 
         :param batch: shape: (batch_size, 3)
 
-        :returns: heads, relations, tails, and whether the triple was turned round; shape of each: (batch_size,)
+        :returns: the triples, shape: (batch_size, 3); and which were turned round, shape: (batch_size,)
         """
-        heads, relations, tails = batch[:, COLUMN_HEAD], batch[:, COLUMN_RELATION], batch[:, COLUMN_TAIL]
         if not self.doubled:
-            return heads, relations, tails, torch.zeros_like(heads, dtype=torch.bool)
-        turned = relations % 2 == 1
-        return (
-            torch.where(turned, tails, heads),
-            relations // 2,
-            torch.where(turned, heads, tails),
-            turned,
-        )
+            return batch, torch.zeros(len(batch), dtype=torch.bool)
+        turned = batch[:, COLUMN_RELATION] % 2 == 1
+        triples = torch.where(turned.unsqueeze(dim=-1), batch.flip(-1), batch)
+        triples[:, COLUMN_RELATION] //= 2
+        return triples, turned
 
 
 class KnownPositives:

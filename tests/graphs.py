@@ -266,7 +266,7 @@ def random_triples(num_entities: int, num_relations: int) -> st.SearchStrategy[T
 
 def queries_of(triples: TripleSet, batch: torch.Tensor) -> Queries:
     """Ask for both sides of each triple; the queries of triple i: 2i for its head, 2i + 1 for its tail."""
-    return Queries.of_triples(triples, *batch.unbind(dim=-1))
+    return Queries.of_triples(triples, batch)
 
 
 def reachable(stage: Stage, triples: TripleSet, batch: torch.Tensor, *, own_is_known: bool = False) -> np.ndarray:

@@ -121,12 +121,21 @@ def test_the_rank_of_an_entity_counts_those_that_can_be_drawn_before_it(
     spread = [sorted(data.draw(st.sets(st.integers(0, 99), min_size=length, max_size=length))) for length, _ in spans]
     entities = [data.draw(st.sampled_from(row) if row else ids) for row in spread]
     members, starts, ends = laid_out(spread, torch.int32)
-    found = kernels.own_ranks(
-        members, starts, ends, lists.ranks, lists.offsets[:-1], lists.offsets[1:] - 1, torch.tensor(entities)
-    )
-    for row, (_, excluded), entity, rank in zip(spread, spans, entities, found.tolist(), strict=True):
-        free = [value for place, value in enumerate(row) if place not in excluded]
-        assert rank == (free.index(entity) if entity in free else kernels.NEVER)
+    rows, replaced = torch.arange(len(spans)), torch.tensor(entities)
+    offsets = torch.cat([starts, ends[-1:]])
+    free, own, first, last, shift = kernels.ask(members, offsets, rows, lists, rows, replaced)
+    for row, (_, excluded), entity, rank, number in zip(
+        spread, spans, entities, own.tolist(), free.tolist(), strict=True
+    ):
+        left = [value for place, value in enumerate(row) if place not in excluded]
+        assert rank == (left.index(entity) if entity in left else kernels.NEVER)
+        assert number == len(left) - (entity in left)
+    assert torch.equal(first, lists.offsets[:-1])
+    assert torch.equal(last, lists.offsets[1:] - 1)
+    assert torch.equal(shift, starts - first)
+    free, own, *_ = kernels.ask(members, offsets, rows, lists, rows, None)
+    assert free.tolist() == [length - len(excluded) for length, excluded in spans]
+    assert (own == kernels.NEVER).all()
 
 
 def test_one_entity_of_each_positive_is_replaced():

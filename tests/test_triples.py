@@ -123,15 +123,15 @@ def test_completions_are_the_queries_of_the_oracle():
 @given(graph=random_graphs())
 @settings(deadline=None)
 def test_triples_are_turned_as_the_original_has_them(graph: Graph):
-    *same, turned = graph.triples.orient(graph.lines)
-    assert torch.equal(torch.stack(same, dim=-1), graph.lines)
+    same, turned = graph.triples.orient(graph.lines)
+    assert torch.equal(same, graph.lines)
     assert not turned.any()
     doubled = TripleSet(doubled_lines(graph), graph.num_entities, 2 * graph.num_relations)
     for inverse in (False, True):
         lines = graph.lines[:, [2, 1, 0]] if inverse else graph.lines
         batch = torch.stack([lines[:, 0], 2 * lines[:, 1] + inverse, lines[:, 2]], dim=-1)
-        *original, turned = doubled.orient(batch)
-        assert torch.equal(torch.stack(original, dim=-1), graph.lines)
+        original, turned = doubled.orient(batch)
+        assert torch.equal(original, graph.lines)
         assert turned.tolist() == [inverse] * len(lines)
 
 

@@ -8,7 +8,8 @@ from functools import cached_property
 import torch
 from pykeen.typing import LongTensor
 
-from negsamp.triples import HEAD, TAIL, TripleSet, take
+from negsamp.kernels import ask_both_sides
+from negsamp.triples import TAIL, TripleSet, take
 
 __all__ = ["Queries"]
 
@@ -29,18 +30,14 @@ class Queries:
     completions: LongTensor | None = None
 
     @classmethod
-    def of_triples(cls, triples: TripleSet, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> Queries:
-        """Ask for both sides of some triples: query 2i for the head of triple i, 2i + 1 for its tail."""
-        positions = triples.positions(heads, relations, tails)
-        completions = torch.stack([positions, positions + len(triples.triples)], dim=-1).flatten()
-        return cls(
-            triples,
-            anchors=torch.stack([tails, heads], dim=-1).flatten(),
-            relations=torch.stack([relations, relations], dim=-1).flatten(),
-            sides=torch.tensor([[HEAD, TAIL]], device=heads.device).expand(len(heads), 2).flatten(),
-            replaced=torch.stack([heads, tails], dim=-1).flatten(),
-            completions=completions if bool((positions >= 0).all()) else None,
-        )
+    def of_triples(cls, triples: TripleSet, positives: LongTensor) -> Queries:
+        """Ask for both sides of some triples: query 2i for the head of triple i, 2i + 1 for its tail.
+
+        :param positives: shape: (batch_size, 3), without artificial inverses
+        """
+        anchors, relations, sides, replaced, completions = ask_both_sides(triples, positives)
+        are_known = bool((completions >= 0).all())
+        return cls(triples, anchors, relations, sides, replaced, completions if are_known else None)
 
     @classmethod
     def of_pairs(cls, triples: TripleSet, keys: LongTensor) -> Queries:

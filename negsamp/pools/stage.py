@@ -11,7 +11,6 @@ from negsamp import kernels
 from negsamp.pools.exclusions import Exclusions, Lists
 from negsamp.pools.queries import Queries
 from negsamp.pools.spans import Pools
-from negsamp.triples import take
 
 __all__ = ["MASKED", "Answers", "Slots", "Stage"]
 
@@ -91,15 +90,8 @@ class Stage:
         pools = self.pools
         spans = pools.spans(queries)
         rows, lists = self.exclusions.find(queries, spans)
-        starts, ends = take(pools.offsets, spans), take(pools.offsets, spans + 1)
-        first, last = take(lists.offsets, rows), take(lists.offsets, rows + 1) - 1
-        free = ends - starts - (last - first)
-        if own_is_known:
-            own = torch.full(free.shape, kernels.NEVER, dtype=torch.int32)
-        else:
-            own = kernels.own_ranks(pools.members, starts, ends, lists.ranks, first, last, queries.replaced)
-            free -= (own != kernels.NEVER).long()
-        return Answers(pools.members, lists, free, own, first, last, starts - first)
+        replaced = None if own_is_known else queries.replaced
+        return Answers(pools.members, lists, *kernels.ask(pools.members, pools.offsets, spans, lists, rows, replaced))
 
     def draw(
         self, answers: Answers, slots: Slots, given: LongTensor, share: LongTensor, repeats: BoolTensor, number: int

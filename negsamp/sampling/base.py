@@ -14,7 +14,7 @@ from class_resolver import HintOrType
 from pykeen.sampling import NegativeSampler
 from pykeen.sampling.filtering import Filterer
 from pykeen.triples.instances import BatchedSLCWAInstances
-from pykeen.typing import BoolTensor, LongTensor, MappedTriples
+from pykeen.typing import COLUMN_RELATION, BoolTensor, LongTensor, MappedTriples
 from torch.utils.data import get_worker_info
 
 from negsamp.errors import InputError
@@ -26,7 +26,7 @@ from negsamp.sampling.sides import Corruption, assign_sides, head_probabilities
 from negsamp.sampling.stand_in import stand_ins
 from negsamp.sampling.usage import Usage
 from negsamp.schema import Schema, resolve_schema
-from negsamp.triples import TripleSet, take
+from negsamp.triples import TripleSet
 
 __all__ = ["PoolNegativeSampler"]
 
@@ -237,51 +237,46 @@ class PoolNegativeSampler(NegativeSampler, ABC):
             )
 
     def _draw(self, positives: LongTensor, filterer: Filterer | None) -> tuple[LongTensor, BoolTensor | None]:
-        device, positives = positives.device, positives.cpu()
-        heads, relations, tails, turned = self.triples.orient(positives)
-        queries = Queries.of_triples(self.triples, heads, relations, tails)
-        sides = assign_sides(self.corruption, self.num_negs_per_pos, turned, take(self.head_probabilities, relations))
+        device, positives = positives.device, positives.cpu().contiguous()
+        oriented, turned = self.triples.orient(positives)
+        queries = Queries.of_triples(self.triples, oriented)
+        probabilities = self.head_probabilities[oriented[:, COLUMN_RELATION]]
+        sides = assign_sides(self.corruption, self.num_negs_per_pos, turned, probabilities)
         slots = Slots.empty(sides, torch.rand(sides.shape, dtype=torch.double))
         left = fill(self.stages, slots, queries, own_is_known=self.filtered and queries.are_known)
         if left.any():
             # whoever ignores the mask gets a negative all the same; where there is none, the positive again
-            self._draw_from_everything(slots, queries, slots.filled_by == MASKED)
+            stand_ins(queries, slots, slots.filled_by == MASKED)
         columns = sides ^ turned.unsqueeze(dim=-1) if self.triples.doubled else sides
         negatives = replace(positives, columns, slots.entities).to(device)
         if filterer is not None:
             # where the positives are, since that is where a sampler is moved to
             slots.filled_by[~filterer(negatives).cpu()] = MASKED
-        if self._rescue(slots, queries):
-            negatives = replace(positives, columns, slots.entities).to(device)
+        valid = None
+        if filterer is not None or left.any():
+            if self._rescue(slots, queries):
+                negatives = replace(positives, columns, slots.entities).to(device)
+            valid = slots.filled_by != MASKED
         self.usage.add(torch.bincount(slots.filled_by.flatten() + 1))
-        valid = slots.filled_by != MASKED
-        return negatives, None if valid.all() else valid.to(device)
+        return negatives, None if valid is None or valid.all() else valid.to(device)
 
     def _rescue(self, slots: Slots, queries: Queries) -> bool:
         """Give each (sub-)batch without a valid slot one entity of all, since PyKEEN's losses fail on no negative.
 
         :returns: whether any slot was changed
         """
-        is_alive = (slots.filled_by != MASKED).any(dim=1)
-        if is_alive.all():
+        valid = slots.filled_by != MASKED
+        if self.sub_batch_size is None and valid.any():
             return False
-        window = torch.arange(len(is_alive)) // (self.sub_batch_size or len(is_alive))
+        is_alive = valid.any(dim=1)
+        window = torch.arange(len(is_alive)) // (self.sub_batch_size or max(len(is_alive), 1))
         dead = ~torch.zeros_like(is_alive).index_add(0, window, is_alive)[window]
         if not dead.any():
             return False
-        rescued = self._draw_from_everything(slots, queries, dead.unsqueeze(dim=-1).expand_as(slots.filled_by))
+        rescued = stand_ins(queries, slots, dead.unsqueeze(dim=-1).expand_as(slots.filled_by))
         # the first slot of each window that anything could be drawn for
         row, column = rescued.nonzero().unbind(dim=-1)
         is_first = torch.ones_like(row, dtype=torch.bool)
         is_first[1:] = window[row[1:]] != window[row[:-1]]
         slots.filled_by[row[is_first], column[is_first]] = len(self.stages)
         return True
-
-    def _draw_from_everything(self, slots: Slots, queries: Queries, wanted: BoolTensor) -> BoolTensor:
-        """Fill the wanted slots from all entities less the known positives, and tell where there was one."""
-        row, column = wanted.nonzero().unbind(dim=-1)
-        entities, is_drawn = stand_ins(queries.some(2 * row + slots.sides[row, column]))
-        slots.entities[row, column] = entities.int()
-        drawn = torch.zeros_like(wanted)
-        drawn[row, column] = is_drawn
-        return drawn

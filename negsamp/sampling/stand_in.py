@@ -3,45 +3,51 @@
 import torch
 from pykeen.typing import BoolTensor, LongTensor
 
-from negsamp.pools import Queries
-from negsamp.triples import HEAD
+from negsamp.kernels import stand_in
+from negsamp.pools import Queries, Slots
+from negsamp.triples import HEAD, take
 
 __all__ = ["stand_ins"]
-
-#: how often a draw that makes a training triple is drawn anew, before all entities are looked at
-TRIES = 8
 
 #: how many entities are looked at in one step
 CHUNK = 1 << 20
 
 
-def stand_ins(queries: Queries) -> tuple[LongTensor, BoolTensor]:
-    """Draw one of all entities less the known positives for each query.
+def stand_ins(queries: Queries, slots: Slots, wanted: BoolTensor) -> BoolTensor:
+    """Put one of all entities less the known positives into the wanted slots; where there is none, the replaced entity.
 
-    Few slots are masked, so that nothing is laid out for them: a draw is looked up among the training triples.
+    Few slots are masked, so that nothing is laid out for them: a draw is looked up among the training triples, and made
+    anew if it is one of these.
 
-    :param queries: the queries
+    :param queries: the two queries of each positive
+    :param slots: the slots
+    :param wanted: shape: (batch_size, num_negs_per_pos)
 
-    :returns: shape of both: (num_queries,): the entities, and whether there was any; where not, the replaced entity
+    :returns: shape: (batch_size, num_negs_per_pos): where there was any
     """
+    found = wanted.clone()
+    pending = stand_in(queries, slots, wanted)
+    if not len(pending):
+        return found
+    query = 2 * (pending // wanted.shape[1]) + take(slots.sides.view(-1), pending)
+    entities, is_drawn = _of_all(queries.some(query))
+    slots.entities.view(-1)[pending] = entities.int()
+    found.view(-1)[pending] = is_drawn
+    return found
+
+
+def _of_all(queries: Queries) -> tuple[LongTensor, BoolTensor]:
+    """Look at all entities, where nearly all are known positives; return a draw, and whether there was any."""
     num_entities = queries.triples.num_entities
-    entities = torch.randint(num_entities, queries.replaced.shape)
-    pending = (~_can_stand_in(queries, entities)).nonzero().squeeze(dim=-1)
-    for _ in range(TRIES):
-        if not len(pending):
-            break
-        entities[pending] = torch.randint(num_entities, pending.shape)
-        pending = pending[~_can_stand_in(queries.some(pending), entities[pending])]
-    is_drawn = torch.ones_like(entities, dtype=torch.bool)
-    # nearly all entities are known positives of these
-    for part in pending.split(max(CHUNK // num_entities, 1)):
+    entities, is_drawn = queries.replaced.clone(), torch.zeros_like(queries.replaced, dtype=torch.bool)
+    for part in torch.arange(len(entities)).split(max(CHUNK // num_entities, 1)):
         asked = queries.some(part.repeat_interleave(num_entities))
         candidates = _can_stand_in(asked, torch.arange(num_entities).repeat(len(part))).view(len(part), num_entities)
         up_to = candidates.cumsum(dim=-1)
         rank = (torch.rand(len(part), dtype=torch.double) * up_to[:, -1]).long()
         found = torch.searchsorted(up_to, rank.unsqueeze(dim=-1), right=True).squeeze(dim=-1)
         is_drawn[part] = up_to[:, -1] > 0
-        entities[part] = torch.where(is_drawn[part], found, queries.replaced[part])
+        entities[part] = torch.where(is_drawn[part], found, entities[part])
     return entities, is_drawn
 
 

@@ -95,7 +95,7 @@ def drawn(stage: Stage, triples: TripleSet, queries: list[Query], *, own_is_know
     lines = torch.tensor([query[:3] for query in queries])
     sides = torch.tensor([SIDES.index(query[3]) for query in queries])
     for part in torch.arange(len(queries)).split(AT_ONCE):
-        asked = Queries.of_triples(triples, *lines[part].unbind(dim=-1))
+        asked = Queries.of_triples(triples, lines[part])
         entities, counts = stage.drawable(asked, own_is_known=own_is_known)
         both = entities.split(counts.tolist())
         yield from (both[2 * i + side].tolist() for i, side in enumerate(sides[part].tolist()))
