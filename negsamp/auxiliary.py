@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
-from pykeen.models import ERModel
+from pykeen.evaluation import MetricResults
+from pykeen.models import ERModel, model_resolver
 from pykeen.nn import (
     ComplExInteraction,
     DistMultInteraction,
@@ -20,7 +21,9 @@ from pykeen.nn import (
 from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import FloatTensor, LongTensor
 
+from negsamp.als import factorize
 from negsamp.errors import InputError
+from negsamp.evaluation import FastRankBasedEvaluator
 from negsamp.models import load_model, with_l2
 from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
 from negsamp.scoring import real_vectors
@@ -54,15 +57,16 @@ def train_auxiliary(
 ) -> tuple[ERModel, dict[str, Any]]:
     """Train an auxiliary model on the training triples, and measure it on the validation triples.
 
-    The default scores one pair against all entities (LCWA): negatives would gather a d × d matrix each in RESCAL.
+    The default scores one pair against all entities (LCWA): negatives would gather a d × d matrix each in RESCAL. Much
+    sooner is ``"als"``, which solves for RESCAL's parameters (:func:`negsamp.als.factorize`).
 
     :param training: the training triples
     :param validation: the validation triples; test triples are not asked for
     :param model: the name of a PyKEEN model
     :param model_kwargs: its options, plain values
-    :param training_loop: PyKEEN's name of the training loop
-    :param loss: PyKEEN's name of the loss
-    :param epochs: the number of epochs
+    :param training_loop: PyKEEN's name of the training loop, or ``"als"`` for RESCAL by alternating least squares
+    :param loss: PyKEEN's name of the loss; there is none to choose for ``"als"``
+    :param epochs: the number of epochs, or of iterations
     :param batch_size: pairs (LCWA) or triples (sLCWA) a batch
     :param learning_rate: Adam's learning rate
     :param l2_weight: the weight of L2 regularization (RESCAL's own default in PyKEEN is 10); 0: none
@@ -71,9 +75,13 @@ def train_auxiliary(
     :param random_seed: fixes the result
 
     :returns: the trained model; and its settings, validation metrics, and the digest of the triples it was trained on
+
+    :raises InputError: if another model than RESCAL is to be solved for
     """
     model_kwargs = dict(model_kwargs or {})
     ranked = sample_triples(validation, max_evaluation_triples)
+    if training_loop == "als":
+        return _solved(training, validation, ranked, model, model_kwargs, epochs, l2_weight, random_seed)
     result = run_pipeline(
         training=training,
         validation=ranked,
@@ -93,22 +101,65 @@ def train_auxiliary(
         device=device,
         random_seed=random_seed,
     )
-    record = {
+    settings = {
+        "training_loop": training_loop,
+        "loss": loss,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "random_seed": random_seed,
+    }
+    record = _record(training, model, model_kwargs, l2_weight, settings, result.metric_results)
+    return cast(ERModel, result.model), record
+
+
+def _solved(
+    training: CoreTriplesFactory,
+    validation: CoreTriplesFactory,
+    ranked: CoreTriplesFactory,
+    model: str,
+    model_kwargs: dict[str, Any],
+    iterations: int,
+    l2_weight: float,
+    random_seed: int,
+) -> tuple[ERModel, dict[str, Any]]:
+    """Solve for RESCAL's parameters instead of training it."""
+    if model.lower() != "rescal":
+        raise InputError(f"training_loop 'als' solves for RESCAL, not for {model}: use 'lcwa' or 'slcwa'")
+    kwargs = with_l2(model, model_kwargs, l2_weight)
+    found = cast(ERModel, model_resolver.make(model, kwargs, triples_factory=training, random_seed=random_seed))
+    shape = found.entity_representations[0].shape
+    parameters = factorize(training, shape[0], iterations, l2_weight, random_seed)
+    representations = (found.entity_representations[0], found.relation_representations[0])
+    with torch.no_grad():
+        for representation, values in zip(representations, parameters, strict=True):
+            (weight,) = representation.parameters()
+            weight.copy_(values.reshape(weight.shape))
+    found.eval()
+    known = [training.mapped_triples, validation.mapped_triples]
+    results = FastRankBasedEvaluator().evaluate(
+        found, ranked.mapped_triples, additional_filter_triples=known, use_tqdm=False
+    )
+    settings = {"training_loop": "als", "epochs": iterations, "random_seed": random_seed}
+    return found, _record(training, model, model_kwargs, l2_weight, settings, results)
+
+
+def _record(
+    training: CoreTriplesFactory,
+    model: str,
+    model_kwargs: dict[str, Any],
+    l2_weight: float,
+    settings: dict[str, Any],
+    results: MetricResults,
+) -> dict[str, Any]:
+    return {
         "model": model,
         "model_kwargs": model_kwargs,
         "l2_weight": l2_weight,
-        "training": {
-            "training_loop": training_loop,
-            "loss": loss,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "random_seed": random_seed,
-        },
-        "validation": metrics_of(result.metric_results),
+        "training": settings,
+        "validation": metrics_of(results),
         "triples_digest": triples_digest(training.mapped_triples),
     }
-    return cast(ERModel, result.model), record
 
 
 def resolve_auxiliary(auxiliary: ERModel | str | os.PathLike[str], triples: TripleSet) -> ERModel:

@@ -118,10 +118,11 @@ def test_scaling_builds_stores_and_opens(tmp_path: Path) -> None:
 def test_pretraining_is_measured_epoch_by_epoch(tmp_path: Path) -> None:
     run(
         "pretraining.py",
-        *("--dataset", "nations", "--embedding-dim", "8", "--lcwa", "2", "--slcwa", "1", "--output", str(tmp_path)),
+        *("--dataset", "nations", "--embedding-dim", "8", "--als", "2", "--lcwa", "2", "--slcwa", "1"),
+        *("--output", str(tmp_path)),
     )
     rows = pd.read_csv(tmp_path / "pretraining.csv")
-    assert rows["training loop"].tolist() == ["lcwa", "lcwa", "slcwa"]
-    assert rows["epoch"].tolist() == [1, 2, 1]
+    assert rows["training loop"].tolist() == ["als", "als", "lcwa", "lcwa", "slcwa"]
+    assert rows["epoch"].tolist() == [1, 2, 1, 2, 1]
     assert rows["validation MRR"].between(0, 1).all()
     assert "slcwa" in (tmp_path / "pretraining.md").read_text(encoding="utf-8")
