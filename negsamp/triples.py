@@ -112,6 +112,8 @@ class TripleSet:
     triples: LongTensor
     #: shape: (num_triples,), ascending: one integer a triple
     keys: LongTensor
+    #: shape: (num_entities + 1,): where the triples of each head start
+    head_offsets: LongTensor
     #: number of entities
     num_entities: int
     #: number of relations, without artificial inverses
@@ -138,6 +140,8 @@ class TripleSet:
         self.num_entities = num_entities
         self.num_relations = num_relations
         self.triples, self.keys = _distinct(mapped_triples, num_relations, num_entities)
+        first_keys = torch.arange(num_entities + 1) * (num_relations * num_entities)
+        self.head_offsets = narrowed(torch.searchsorted(self.keys, first_keys))
 
     @cached_property
     def identity(self) -> dict[str, int | str]:
@@ -147,12 +151,6 @@ class TripleSet:
             "num_relations": self.num_relations,
             "triples_digest": _digest(self.triples),
         }
-
-    @cached_property
-    def head_offsets(self) -> LongTensor:
-        """Where the triples of each head start; shape: (num_entities + 1,)."""
-        first = torch.arange(self.num_entities + 1) * (self.num_relations * self.num_entities)
-        return narrowed(torch.searchsorted(self.keys, first))
 
     @cached_property
     def known_positives(self) -> KnownPositives:

@@ -150,6 +150,9 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         self.usage = Usage(["masked", *(stage.name for stage in self.stages), "rescued"])
         # workers share it, so that all of them together warn once
         self._has_warned = torch.zeros(1, dtype=torch.bool).share_memory_()
+        # loads the compiled loops, or else each data-loader worker would for itself
+        with torch.random.fork_rng(devices=[]):
+            self._draw(mapped_triples[:0], None)
         if handle is not None:
             handle.sampler = self
 
