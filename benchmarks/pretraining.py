@@ -141,7 +141,7 @@ def main(
         table.to_csv(path, index=False)
     heading = f"{loaded.name}, RESCAL, dimension {embedding_dim}, batches of 1,000, {threads} thread(s)\n\n"
     with atomic_path(output / "pretraining.md") as path:
-        path.write_text(heading + table.to_markdown(index=False) + "\n", encoding="utf-8")
+        path.write_text(heading + table.astype(object).fillna("").to_markdown(index=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
