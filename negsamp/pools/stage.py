@@ -52,14 +52,14 @@ class Slots:
     uniform: FloatTensor
     #: dtype: int32: what they are filled with
     entities: LongTensor
-    #: dtype: int8: the stage that filled them, :data:`MASKED` where none did
+    #: dtype: int16, since a deep hierarchy has many stages: the one that filled them, :data:`MASKED` where none did
     filled_by: LongTensor
 
     @classmethod
     def empty(cls, sides: LongTensor, uniform: FloatTensor) -> Slots:
         """Return slots that are still to be filled."""
         entities = torch.empty_like(sides, dtype=torch.int32)
-        return cls(sides, uniform, entities, torch.full_like(sides, MASKED))
+        return cls(sides, uniform, entities, torch.full_like(sides, MASKED, dtype=torch.int16))
 
     @property
     def needs(self) -> LongTensor:

@@ -27,7 +27,7 @@ from oracles import Oracle, Predict, distmult, rescal, rotate, transe
 import negsamp.pools.exclusions
 import negsamp.pools.search
 from negsamp import SAMPLERS
-from negsamp.pools import Stage, typed_by_class_pools
+from negsamp.pools import Slots, Stage, typed_by_class_pools
 from negsamp.triples import TAIL
 
 #: what names the package gives to the stages that the oracle names
@@ -297,6 +297,17 @@ def test_relational_without_filter_still_leaves_out_what_one_relation_links():
     }
     assert tails[True].nonzero()[0].tolist() == [3]
     assert tails[False].nonzero()[0].tolist() == [2, 3]
+
+
+def test_more_stages_than_a_byte_can_number_are_told_apart():
+    graph = graph_of({(0, 0, 1), (0, 0, 3), (2, 0, 1)}, num_entities=5, num_relations=1)
+    stage = graph.sampler("random").stages[0]
+    answers = stage.ask(queries_of(graph.triples, graph.lines), own_is_known=True)
+    sides = torch.zeros(len(graph.lines), 4, dtype=torch.int8)
+    slots = Slots.empty(sides, torch.rand(sides.shape, dtype=torch.double))
+    nothing = torch.zeros_like(slots.needs)
+    stage.draw(answers, slots, nothing, slots.needs, torch.ones_like(nothing, dtype=torch.bool), 300)
+    assert (slots.filled_by == 300).all()
 
 
 def test_a_draw_steps_over_exclusions_wherever_they_lie():
