@@ -276,9 +276,8 @@ def _summary(sizes: Sequence[int], like: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parts(stage: Stage) -> dict[str, Any]:
     """Return all that a stage consists of, tensors as lists."""
-    exclusions = {"keys": stage.exclusions.keys, "rows": stage.exclusions.rows, **vars(stage.exclusions.lists)}
     pools = {field.name: getattr(stage.pools, field.name) for field in fields(Pools)}
-    parts = {"name": stage.name, **pools, **{f"excluded_{name}": part for name, part in exclusions.items()}}
+    parts = {"name": stage.name, **pools, **vars(stage.exclusions.lists)}
     return {name: part.tolist() if isinstance(part, torch.Tensor) else part for name, part in parts.items()}
 
 

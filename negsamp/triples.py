@@ -7,10 +7,12 @@ import math
 from collections.abc import Iterator
 from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pykeen.typing import COLUMN_RELATION, BoolTensor, LongTensor
 
-from negsamp.kernels import find
+from negsamp.kernels import find, hashed
 
 __all__ = [
     "HEAD",
@@ -112,8 +114,6 @@ class TripleSet:
     triples: LongTensor
     #: shape: (num_triples,), ascending: one integer a triple
     keys: LongTensor
-    #: shape: (num_entities + 1,): where the triples of each head start
-    head_offsets: LongTensor
     #: number of entities
     num_entities: int
     #: number of relations, without artificial inverses
@@ -140,8 +140,16 @@ class TripleSet:
         self.num_entities = num_entities
         self.num_relations = num_relations
         self.triples, self.keys = _distinct(mapped_triples, num_relations, num_entities)
-        first_keys = torch.arange(num_entities + 1) * (num_relations * num_entities)
-        self.head_offsets = narrowed(torch.searchsorted(self.keys, first_keys))
+
+    @cached_property
+    def table(self) -> LongTensor:
+        """A hash table of :attr:`keys`, see :func:`negsamp.kernels.hashed`."""
+        return hashed(self.keys)
+
+    @property
+    def graph(self) -> tuple[int, int, NDArray[np.int64], NDArray[np.integer]]:
+        """What compiled loops need to look triples up: the numbers of entities and relations, keys, and hash table."""
+        return self.num_entities, self.num_relations, self.keys.numpy(), self.table.numpy()
 
     @cached_property
     def identity(self) -> dict[str, int | str]:
@@ -194,15 +202,16 @@ class TripleSet:
         yield HEAD, (tails, relations, heads)
         yield TAIL, (heads, relations, tails)
 
-    def orient(self, batch: LongTensor) -> tuple[LongTensor, BoolTensor]:
+    def orient(self, batch: LongTensor) -> tuple[LongTensor, BoolTensor | None]:
         """Return triples as the original graph has them: (t, r⁻¹, h) becomes (h, r, t).
 
         :param batch: shape: (batch_size, 3)
 
-        :returns: the triples, shape: (batch_size, 3); and which were turned round, shape: (batch_size,)
+        :returns: the triples, shape: (batch_size, 3); and which were turned round, shape: (batch_size,), or None if
+            the graph has no inverse triples
         """
         if not self.doubled:
-            return batch, torch.zeros(len(batch), dtype=torch.bool)
+            return batch, None
         turned = batch[:, COLUMN_RELATION] % 2 == 1
         triples = torch.where(turned.unsqueeze(dim=-1), batch.flip(-1), batch)
         triples[:, COLUMN_RELATION] //= 2

@@ -311,11 +311,12 @@ class Recorder:
     def ask(self, queries: Queries, *, own_is_known: bool) -> Any:
         return self.stage.ask(queries, own_is_known=own_is_known)
 
-    def draw(self, answers: Any, slots: Slots, *shares: Any) -> None:
-        self.stage.draw(answers, slots, *shares)
-        row, column = (slots.filled_by == shares[-1]).nonzero().unbind(dim=-1)
+    def draw(self, answers: Any, slots: Slots, later: np.ndarray, number: int) -> int:
+        left = self.stage.draw(answers, slots, later, number)
+        row, column = (slots.filled_by == number).nonzero()
         queries = 2 * row + slots.sides[row, column]
         self.drawn += zip(queries.tolist(), slots.entities[row, column].tolist(), strict=True)
+        return left
 
     def given_to(self, query: int) -> list[int]:
         return [entity for slot, entity in self.drawn if slot == query]

@@ -1,14 +1,17 @@
 """The compiled loops do what a few lines of plain Python do."""
 
+from dataclasses import dataclass
 from itertools import chain
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from negsamp import kernels
-from negsamp.pools.exclusions import Lists
+from negsamp.kernels.search import home_of, position_of
+from negsamp.pools.exclusions import ROOM, Lists
 
 ids = st.integers(0, 30)
 sorted_ids = st.sets(ids).map(sorted)
@@ -38,17 +41,32 @@ def test_what_is_looked_up_keeps_its_shape():
     assert kernels.find(keys[:0], torch.tensor([5])).tolist() == [-1]
 
 
+@dataclass
+class Excluded:
+    """A list as it is laid out."""
+
+    start: int
+    drawable: int
+    excluded: int
+    guides: list[int]
+    ranks: list[int]
+
+
 def lists_of(members: torch.Tensor | None, starts: torch.Tensor, ends: torch.Tensor, known: list[list[int]]) -> Lists:
     """Exclude from each span what is known."""
     entities, *bounds = laid_out(known, torch.int32)
-    size = len(entities) + len(known)
-    ranks, guide = torch.full((2, size), -7, dtype=torch.int32)
-    offsets = kernels.exclude(members, starts, ends, entities, *bounds, ranks, guide, 0)
-    return Lists(torch.cat([offsets.new_zeros(1), offsets]), ranks[: offsets[-1]], guide[: offsets[-1]])
+    entries = torch.full((2 * len(entities) + ROOM * len(known),), -7, dtype=torch.int32)
+    places, end = kernels.exclude(members, starts, ends, entities, *bounds, entries, 0)
+    return Lists(places, entries[:end])
 
 
-def rows(lists: Lists, values: torch.Tensor) -> list[list[int]]:
-    return [part.tolist() for part in values.split(lists.offsets.diff().tolist())]
+def read(lists: Lists) -> list[Excluded]:
+    """Take lists to pieces."""
+    found = []
+    for part in lists.entries.tensor_split(lists.places[1:]):
+        guides, ranks = part[3:].view(-1, 2).T.tolist()
+        found.append(Excluded(*part[:3].tolist(), guides, ranks))
+    return found
 
 
 @given(data=st.data(), spans=lists_of_ids, is_everything=st.booleans())
@@ -67,9 +85,13 @@ def test_what_span_and_known_positives_share_is_excluded(
         [place for place, entity in enumerate(span) if entity in other]
         for span, other in zip(spans, known, strict=True)
     ]
-    assert rows(lists, lists.ranks) == [
+    found = read(lists)
+    assert [part.ranks for part in found] == [
         [*(place - j for j, place in enumerate(row)), kernels.NEVER] for row in expected
     ]
+    assert [part.excluded for part in found] == [len(row) for row in expected]
+    assert [part.start for part in found] == starts.tolist()
+    assert [part.drawable + part.excluded for part in found] == (ends - starts).tolist()
 
 
 @st.composite
@@ -87,29 +109,17 @@ def lists_of_places(spans: list[tuple[int, list[int]]]) -> Lists:
 @given(spans=spans())
 @settings(deadline=None)
 def test_the_guide_begins_at_the_first_rank_above_the_first_of_its_part(spans: list[tuple[int, list[int]]]):
-    lists = lists_of_places(spans)
-    for i, (length, excluded) in enumerate(spans):
-        first, last = lists.offsets[i : i + 2].tolist()
-        assert last - first == len(excluded) + 1
-        assert lists.ranks[last - 1] == kernels.NEVER
+    for found, (length, excluded) in zip(read(lists_of_places(spans)), spans, strict=True):
         drawable = length - len(excluded)
         scale = min(len(excluded) + 1, drawable) / max(drawable, 1)
         begun: set[int] = set()
         for rank in range(drawable):
             part = int(rank * scale)
-            passed = sum(other <= rank for other in (lists.ranks[first : last - 1]).tolist())
-            guided = int(lists.guide[first + part]) - first
+            passed = sum(other <= rank for other in found.ranks[:-1])
             # exact where a part begins, and never too far inside it
-            assert guided <= passed
-            assert part in begun or guided == passed
+            assert found.guides[part] <= passed
+            assert part in begun or found.guides[part] == passed
             begun.add(part)
-
-
-@given(one=spans(), other=spans())
-@settings(deadline=None)
-def test_lists_are_laid_behind_each_other(one: list[tuple[int, list[int]]], other: list[tuple[int, list[int]]]):
-    joined, both = lists_of_places(one).then(lists_of_places(other)), lists_of_places([*one, *other])
-    assert all(torch.equal(a, b) for a, b in zip(vars(joined).values(), vars(both).values(), strict=True))
 
 
 @given(spans=spans(), data=st.data())
@@ -117,34 +127,51 @@ def test_lists_are_laid_behind_each_other(one: list[tuple[int, list[int]]], othe
 def test_the_rank_of_an_entity_counts_those_that_can_be_drawn_before_it(
     spans: list[tuple[int, list[int]]], data: st.DataObject
 ):
-    lists = lists_of_places(spans)
     spread = [sorted(data.draw(st.sets(st.integers(0, 99), min_size=length, max_size=length))) for length, _ in spans]
     entities = [data.draw(st.sampled_from(row) if row else ids) for row in spread]
     members, starts, ends = laid_out(spread, torch.int32)
-    rows, replaced = torch.arange(len(spans)), torch.tensor(entities)
-    offsets = torch.cat([starts, ends[-1:]])
-    free, own, first, last, shift = kernels.ask(members, offsets, rows, lists, rows, replaced)
-    for row, (_, excluded), entity, rank, number in zip(
-        spread, spans, entities, own.tolist(), free.tolist(), strict=True
-    ):
+    lists = lists_of(
+        members, starts, ends, [[row[i] for i in places] for row, (_, places) in zip(spread, spans, strict=True)]
+    )
+    own = kernels.own_ranks(members.numpy(), lists.entries.numpy(), lists.places.numpy(), np.array(entities))
+    for row, (_, excluded), entity, rank in zip(spread, spans, entities, own.tolist(), strict=True):
         left = [value for place, value in enumerate(row) if place not in excluded]
         assert rank == (left.index(entity) if entity in left else kernels.NEVER)
-        assert number == len(left) - (entity in left)
-    assert torch.equal(first, lists.offsets[:-1])
-    assert torch.equal(last, lists.offsets[1:] - 1)
-    assert torch.equal(shift, starts - first)
-    free, own, *_ = kernels.ask(members, offsets, rows, lists, rows, None)
-    assert free.tolist() == [length - len(excluded) for length, excluded in spans]
-    assert (own == kernels.NEVER).all()
+
+
+@given(keys=st.sets(st.integers(0, 2**62), max_size=60), others=st.lists(st.integers(0, 2**62), max_size=20))
+@settings(deadline=None)
+def test_the_hash_table_holds_each_key_once_and_no_other(keys: set[int], others: list[int]):
+    values = torch.tensor(sorted(keys), dtype=torch.long)
+    table = kernels.hashed(values)
+    assert sorted(table[table >= 0].tolist()) == list(range(len(keys)))
+    for key in [*keys, *others]:
+        place = home_of(key, len(table))
+        position = position_of(key, values.numpy(), table.numpy(), place)
+        assert position == (sorted(keys).index(key) if key in keys else -1)
+
+
+@given(n=st.integers(1, 12), batch_size=st.integers(0, 30), seed=st.integers(0, 99))
+@settings(deadline=None)
+def test_the_slots_of_each_positive_are_shared_between_the_sides(n: int, batch_size: int, seed: int):
+    uniform = np.random.default_rng(seed).random((batch_size + 1, n + 1))
+    sides = kernels.balanced_sides(uniform)
+    assert sides.shape == (batch_size, n)
+    assert {int(tails) for tails in sides.sum(axis=1)} <= {n // 2, n - n // 2}
+    entities, filled_by, needs, given = kernels.empty_slots(sides)
+    assert entities.shape == filled_by.shape == sides.shape
+    assert needs.reshape(-1, 2).tolist() == [[n - tails, tails] for tails in sides.sum(axis=1).tolist()]
+    assert (filled_by == kernels.MASKED).all()
+    assert not given.any()
 
 
 def test_one_entity_of_each_positive_is_replaced():
-    positives = torch.tensor([[1, 2, 3], [4, 5, 6]])
-    sides = torch.tensor([[0, 1], [1, 1]], dtype=torch.int8)
-    entities = torch.tensor([[7, 8], [9, 10]], dtype=torch.int32)
+    positives = np.array([[1, 2, 3], [4, 5, 6]])
+    sides = np.array([[0, 1], [1, 1]], dtype=np.int8)
+    entities = np.array([[7, 8], [9, 10]], dtype=np.int32)
     negatives = kernels.replace(positives, sides, entities)
     assert negatives.tolist() == [[[7, 2, 3], [1, 2, 8]], [[4, 5, 9], [4, 5, 10]]]
-    assert negatives.dtype == torch.long
+    assert negatives.dtype == np.int64
     assert positives.tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
@@ -157,3 +184,9 @@ def test_a_look_up_does_not_depend_on_how_many_are_made(step: int):
     assert torch.equal(
         kernels.find(keys, wanted), torch.where((wanted % 3 == 0) & (wanted >= 0) & (wanted < 10_000), wanted // 3, -1)
     )
+
+
+def test_slots_are_counted_by_stage():
+    counts = np.array([10, 20, 30, 40])
+    kernels.tally(np.array([[0, 1], [-1, 0]], dtype=np.int16), counts)
+    assert counts.tolist() == [11, 22, 31, 40]

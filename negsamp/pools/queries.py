@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from pykeen.typing import LongTensor
 
-from negsamp.kernels import ask_both_sides
-from negsamp.triples import TAIL, TripleSet, take
+from negsamp.kernels import complete
+from negsamp.triples import HEAD, TAIL, TripleSet, take
 
 __all__ = ["Queries"]
 
 
-@dataclass(frozen=True, eq=False)
 class Queries:
-    """What stays, and what is to be replaced; shape of each tensor: (num_queries,)."""
+    """What stays, and what is to be replaced."""
 
     triples: TripleSet
-    #: the entities that stay
-    anchors: LongTensor
-    relations: LongTensor
-    sides: LongTensor
-    #: the entities to be replaced
-    replaced: LongTensor
-    #: the positions of the queries in :meth:`negsamp.triples.TripleSet.completions`; None: not all of them are known to
-    #: be training triples
-    completions: LongTensor | None = None
+    #: shape: (num_queries,): the positions of the queries in :meth:`negsamp.triples.TripleSet.completions`; None: not
+    #: all of them are known to be training triples
+    completions: LongTensor | None
+
+    def __init__(
+        self,
+        triples: TripleSet,
+        columns: tuple[LongTensor, LongTensor, LongTensor, LongTensor] | None = None,
+        completions: LongTensor | None = None,
+    ) -> None:
+        """Ask.
+
+        :param triples: the graph
+        :param columns: anchors, relations, sides, replaced entities; shape of each: (num_queries,). None: those of the
+            completions, which are looked at only if asked for
+        :param completions: shape: (num_queries,)
+        """
+        self.triples = triples
+        self.completions = completions
+        if columns is not None:
+            self._columns = columns
 
     @classmethod
     def of_triples(cls, triples: TripleSet, positives: LongTensor) -> Queries:
@@ -35,23 +45,48 @@ class Queries:
 
         :param positives: shape: (batch_size, 3), without artificial inverses
         """
-        anchors, relations, sides, replaced, completions = ask_both_sides(triples, positives)
-        are_known = bool((completions >= 0).all())
-        return cls(triples, anchors, relations, sides, replaced, completions if are_known else None)
+        completions = complete(triples, positives)
+        if completions is not None:
+            return cls(triples, completions=completions)
+        heads, relations, tails = positives.unbind(dim=-1)
+        columns = ((tails, heads), (relations, relations), (torch.zeros_like(heads), torch.ones_like(heads)))
+        anchors, relations, sides, replaced = (torch.stack(pair, -1).flatten() for pair in (*columns, (heads, tails)))
+        return cls(triples, (anchors, relations, sides, replaced))
 
     @classmethod
     def of_pairs(cls, triples: TripleSet, keys: LongTensor) -> Queries:
         """Ask for pairs, of pools that do not depend on what is replaced."""
-        return cls(triples, *triples.unpair(keys), replaced=keys)
+        return cls(triples, (*triples.unpair(keys), keys))
 
-    @classmethod
-    def of_completions(cls, triples: TripleSet, completions: LongTensor) -> Queries:
-        """Ask for some of :meth:`negsamp.triples.TripleSet.completions`."""
-        sides = (completions >= len(triples.triples)).long()
-        heads, relations, tails = triples.triples[completions - sides * len(triples.triples)].unbind(dim=-1)
-        is_tail = sides == TAIL
+    @cached_property
+    def _columns(self) -> tuple[LongTensor, LongTensor, LongTensor, LongTensor]:
+        if self.completions is None:
+            raise ValueError("ask for columns or completions")
+        is_tail = self.completions >= len(self.triples.triples)
+        positions = self.completions - is_tail.long() * len(self.triples.triples)
+        heads, relations, tails = self.triples.triples[positions].unbind(dim=-1)
         anchors, replaced = torch.where(is_tail, heads, tails), torch.where(is_tail, tails, heads)
-        return cls(triples, anchors, relations, sides, replaced, completions)
+        return anchors, relations, torch.where(is_tail, TAIL, HEAD), replaced
+
+    @property
+    def anchors(self) -> LongTensor:
+        """The entities that stay; shape: (num_queries,)."""
+        return self._columns[0]
+
+    @property
+    def relations(self) -> LongTensor:
+        """Their relations; shape: (num_queries,)."""
+        return self._columns[1]
+
+    @property
+    def sides(self) -> LongTensor:
+        """The sides to be replaced; shape: (num_queries,)."""
+        return self._columns[2]
+
+    @property
+    def replaced(self) -> LongTensor:
+        """The entities to be replaced; shape: (num_queries,)."""
+        return self._columns[3]
 
     @property
     def are_known(self) -> bool:
@@ -60,10 +95,10 @@ class Queries:
 
     def some(self, which: LongTensor) -> Queries:
         """Pick the queries at these positions."""
-        columns = (self.anchors, self.relations, self.sides, self.replaced)
-        completions = None if self.completions is None else take(self.completions, which)
-        anchors, relations, sides, replaced = (take(column, which) for column in columns)
-        return Queries(self.triples, anchors, relations, sides, replaced, completions)
+        if self.completions is not None:
+            return Queries(self.triples, completions=take(self.completions, which))
+        anchors, relations, sides, replaced = (take(column, which) for column in self._columns)
+        return Queries(self.triples, (anchors, relations, sides, replaced))
 
     @cached_property
     def keys(self) -> LongTensor:

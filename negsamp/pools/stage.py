@@ -3,69 +3,68 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
-from pykeen.typing import BoolTensor, FloatTensor, LongTensor
+from numpy.typing import NDArray
+from pykeen.typing import LongTensor
 
 from negsamp import kernels
-from negsamp.pools.exclusions import Exclusions, Lists
+from negsamp.kernels import DRAWABLE, MASKED, NEVER, own_ranks
+from negsamp.pools.exclusions import Exclusions
 from negsamp.pools.queries import Queries
 from negsamp.pools.spans import Pools
 
 __all__ = ["MASKED", "Answers", "Slots", "Stage"]
 
-#: the stage of a slot that none has filled
-MASKED = -1
-
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Where each query's drawable entities lie; shape of each tensor but the first: (num_queries,)."""
+    """Where each query's drawable entities lie."""
 
-    #: shape: (num_members,), see :attr:`negsamp.pools.Pools.members`
-    members: LongTensor | None
-    #: the excluded ranks
-    lists: Lists
-    #: how many entities can be drawn
-    free: LongTensor
-    #: dtype: int32: the rank that the replaced entity itself would have, :data:`negsamp.kernels.NEVER` where it cannot
-    #: be drawn anyway
-    own: LongTensor
-    #: where the list of exclusions starts
-    first: LongTensor
-    #: where its closing entry is
-    last: LongTensor
-    #: where the span starts, less where the list does
-    shift: LongTensor
+    #: shape: (num_members,), see :attr:`negsamp.pools.Pools.members`; empty: the entity ids themselves
+    members: NDArray[np.int32]
+    #: the excluded members, see :class:`negsamp.pools.exclusions.Lists`
+    entries: NDArray[np.integer]
+    #: shape: (num_queries,): where the list of each query begins
+    places: NDArray[np.integer]
+    #: shape: (num_queries,): the rank that the replaced entity itself would have, :data:`negsamp.kernels.NEVER` where
+    #: it cannot be drawn anyway; empty: nowhere can it
+    own: NDArray[np.int32]
+
+    @cached_property
+    def free(self) -> NDArray[np.int64]:
+        """How many entities can be drawn; shape: (num_queries,)."""
+        drawable: NDArray[np.int64] = self.entries[self.places + DRAWABLE].astype(np.int64)
+        return drawable - (self.own != NEVER) if len(self.own) else drawable
 
 
 @dataclass(frozen=True, eq=False)
 class Slots:
     """The wanted negatives of a batch, of which row i belongs to the queries 2i (for heads) and 2i + 1 (for tails).
 
-    Shape of each tensor: (batch_size, num_negs_per_pos).
+    Shape of each array: (batch_size, num_negs_per_pos), unless stated otherwise.
     """
 
-    #: dtype: int8: which side each slot replaces
-    sides: LongTensor
-    #: dtype: double: uniform numbers in [0, 1)
-    uniform: FloatTensor
-    #: dtype: int32: what they are filled with
-    entities: LongTensor
-    #: dtype: int16, since a deep hierarchy has many stages: the one that filled them, :data:`MASKED` where none did
-    filled_by: LongTensor
+    #: which side each slot replaces
+    sides: NDArray[np.int8]
+    #: shape: (batch_size + 1, num_negs_per_pos + 1): uniform numbers in [0, 1), of which the last row and the last
+    #: column decide the sides
+    uniform: NDArray[np.float64]
+    #: what they are filled with
+    entities: NDArray[np.int32]
+    #: the stage that filled them, :data:`MASKED` where none did; a deep hierarchy has more stages than a byte counts
+    filled_by: NDArray[np.int16]
+    #: shape: (2 * batch_size,): how many slots each query has
+    needs: NDArray[np.int64]
+    #: shape: (2 * batch_size,): how many of these are filled, the first ones
+    given: NDArray[np.int64]
 
     @classmethod
-    def empty(cls, sides: LongTensor, uniform: FloatTensor) -> Slots:
+    def empty(cls, sides: NDArray[np.int8], uniform: NDArray[np.float64]) -> Slots:
         """Return slots that are still to be filled."""
-        entities = torch.empty_like(sides, dtype=torch.int32)
-        return cls(sides, uniform, entities, torch.full_like(sides, MASKED, dtype=torch.int16))
-
-    @property
-    def needs(self) -> LongTensor:
-        """How many slots each query has; shape: (2 * batch_size,)."""
-        tails = self.sides.sum(dim=-1)
-        return torch.stack([self.sides.shape[1] - tails, tails], dim=-1).flatten()
+        return cls(sides, uniform, *kernels.empty_slots(sides))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,17 +86,28 @@ class Stage:
         :param own_is_known: whether the replaced entities are known positives of all these queries and excluded as
             such, so that they need no look-up of their own
         """
-        pools = self.pools
-        spans = pools.spans(queries)
-        rows, lists = self.exclusions.find(queries, spans)
-        replaced = None if own_is_known else queries.replaced
-        return Answers(pools.members, lists, *kernels.ask(pools.members, pools.offsets, spans, lists, rows, replaced))
+        members = np.empty(0, np.int32) if self.pools.members is None else self.pools.members.numpy()
+        lists = self.exclusions.of(queries) if queries.completions is None else self.exclusions.lists
+        entries, places = lists.entries.numpy(), lists.places.numpy()
+        if queries.completions is not None:
+            places = places.take(queries.completions.numpy())
+        own = members[:0] if own_is_known else own_ranks(members, entries, places, queries.replaced.numpy())
+        return Answers(members, entries, places, own)
 
-    def draw(
-        self, answers: Answers, slots: Slots, given: LongTensor, share: LongTensor, repeats: BoolTensor, number: int
-    ) -> None:
-        """Fill slots with what was found for their queries, see :func:`negsamp.kernels.draw`."""
-        kernels.draw(answers, slots, given, share, repeats, number)
+    def draw(self, answers: Answers, slots: Slots, later: NDArray[np.bool_], number: int) -> int:
+        """Fill slots with what was found for their queries, see :func:`negsamp.kernels.draw`.
+
+        :param answers: what :meth:`ask` has found
+        :param slots: the slots
+        :param later: which queries a later stage has entities for; empty: there is no later stage
+        :param number: of this stage
+
+        :returns: how many slots are left
+        """
+        found = (answers.members, answers.entries, answers.places, answers.own)
+        wanted = (slots.needs, slots.given, slots.sides, slots.uniform, slots.entities, slots.filled_by)
+        left: int = kernels.draw(number, *found, later, *wanted)
+        return left
 
     def drawable(self, queries: Queries, *, own_is_known: bool = False) -> tuple[LongTensor, LongTensor]:
         """List what each query may draw.
@@ -108,11 +118,10 @@ class Stage:
         :returns: the entities of all queries, query by query, ascending; and how many each has, shape: (num_queries,)
         """
         answers = self.ask(queries, own_is_known=own_is_known)
-        heads, tails = answers.free.view(-1, 2).unbind(dim=-1)
-        # as many slots as the largest pair of pools; those beyond a pool stay empty
-        number = torch.arange(int((heads + tails).max()) if len(heads) else 0)
-        sides = (number >= heads.unsqueeze(dim=-1)).to(torch.int8)
-        slots = Slots.empty(sides, torch.zeros(sides.shape, dtype=torch.double))
-        nothing = torch.zeros_like(answers.free)
-        self.draw(answers, slots, nothing, answers.free, nothing.bool(), 0)
-        return slots.entities[slots.filled_by != MASKED], answers.free
+        heads, tails = answers.free.reshape(-1, 2).T
+        # each query has one slot more than its pool has entities, so that each of these is given once, in order
+        number = np.arange((heads + tails).max(initial=0) + 2)
+        sides = (number > heads[:, None]).astype(np.int8)
+        slots = Slots.empty(sides, np.zeros((len(sides) + 1, len(number) + 1)))
+        self.draw(answers, slots, np.ones(len(answers.free), np.bool_), 0)
+        return torch.from_numpy(slots.entities[slots.filled_by != MASKED]), torch.from_numpy(answers.free)

@@ -36,14 +36,14 @@ def pool_sizes(stage: Stage, triples: TripleSet) -> tuple[LongTensor, LongTensor
 def _sizes(stage: Stage, triples: TripleSet) -> Iterator[tuple[LongTensor, LongTensor]]:
     """Give sizes and sides of some queries at a time."""
     # a pool that is not looked up by what is replaced does not depend on it, and every known positive is excluded
-    is_by_replaced = stage.pools.is_by_replaced
-    count = 2 * len(triples.triples) if is_by_replaced else len(triples.known_positives.keys)
-    for part in torch.arange(count).split(CHUNK):
-        if is_by_replaced:
-            queries = Queries.of_completions(triples, part)
-        else:
-            queries = Queries.of_pairs(triples, triples.known_positives.keys[part[0] : part[-1] + 1])
-        yield stage.ask(queries, own_is_known=True).free, queries.sides
+    completions = torch.arange(2 * len(triples.triples))
+    if not stage.pools.is_by_replaced:
+        pairs = triples.known_positives.completion_rows.long()
+        # any one of each pair
+        completions = torch.empty_like(triples.known_positives.keys).scatter_(0, pairs, completions)
+    for part in completions.split(CHUNK):
+        queries = Queries(triples, completions=part)
+        yield torch.from_numpy(stage.ask(queries, own_is_known=True).free), queries.sides
 
 
 def pool_statistics(stage: Stage, triples: TripleSet) -> dict[str, Any]:

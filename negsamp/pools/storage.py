@@ -12,8 +12,7 @@ from negsamp.triples import TripleSet
 __all__ = ["load_stage", "save_stage"]
 
 _POOLS = ("members", "offsets", "index", "keys", "outsiders")
-_EXCLUSIONS = ("keys", "rows")
-_LISTS = ("offsets", "ranks", "guide")
+_LISTS = ("places", "entries")
 
 
 def save_stage(path: str | os.PathLike[str], stage: Stage, triples: TripleSet, *, filtered: bool) -> None:
@@ -24,10 +23,9 @@ def save_stage(path: str | os.PathLike[str], stage: Stage, triples: TripleSet, *
     :param triples: the graph that it was built from
     :param filtered: whether all known positives are excluded
     """
-    pools, exclusions = stage.pools, stage.exclusions
+    pools = stage.pools
     tensors = {f"pools.{name}": getattr(pools, name) for name in _POOLS if getattr(pools, name) is not None}
-    tensors |= {f"exclusions.{name}": getattr(exclusions, name) for name in _EXCLUSIONS}
-    tensors |= {f"exclusions.{name}": getattr(exclusions.lists, name) for name in _LISTS}
+    tensors |= {f"exclusions.{name}": getattr(stage.exclusions.lists, name) for name in _LISTS}
     save_tensors(path, tensors, {"look_up": pools.look_up, "filtered": filtered, **triples.identity})
 
 
@@ -60,7 +58,6 @@ def load_stage(path: str | os.PathLike[str], triples: TripleSet, *, name: str, f
         if metadata["filtered"] != filtered:
             return Stage(name, Exclusions.build(pools, triples, filtered=filtered))
         lists = Lists(**{key: tensors[f"exclusions.{key}"] for key in _LISTS})
-        found = {key: tensors[f"exclusions.{key}"] for key in _EXCLUSIONS}
-        return Stage(name, Exclusions(pools, triples, filtered, **found, lists=lists))
+        return Stage(name, Exclusions(pools, triples, filtered, lists))
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: {error} is missing or unknown; rebuild the pools") from error

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from class_resolver import HintOrType
 from pykeen.sampling import NegativeSampler
@@ -18,7 +19,7 @@ from pykeen.typing import COLUMN_RELATION, BoolTensor, LongTensor, MappedTriples
 from torch.utils.data import get_worker_info
 
 from negsamp.errors import InputError
-from negsamp.kernels import replace
+from negsamp.kernels import replace, tally
 from negsamp.pools import MASKED, Exclusions, Pools, Queries, Slots, Stage, load_stage
 from negsamp.sampling.fallback import Fallback, fallback_names, fill, named_pools
 from negsamp.sampling.handle import SamplerHandle
@@ -240,47 +241,46 @@ class PoolNegativeSampler(NegativeSampler, ABC):
                 worker.num_workers,
             )
 
-    def _draw(self, positives: LongTensor, filterer: Filterer | None) -> tuple[LongTensor, BoolTensor | None]:
-        device, positives = positives.device, positives.cpu().contiguous()
-        oriented, turned = self.triples.orient(positives)
-        queries = Queries.of_triples(self.triples, oriented)
-        probabilities = self.head_probabilities[oriented[:, COLUMN_RELATION]]
-        sides = assign_sides(self.corruption, self.num_negs_per_pos, turned, probabilities)
-        slots = Slots.empty(sides, torch.rand(sides.shape, dtype=torch.double))
+    def _draw(self, batch: LongTensor, filterer: Filterer | None) -> tuple[LongTensor, BoolTensor | None]:
+        batch, device = batch.cpu().contiguous(), batch.device
+        positives, turned = self.triples.orient(batch)
+        uniform = torch.rand(len(batch) + 1, self.num_negs_per_pos + 1, dtype=torch.double).numpy()
+        relations = positives[:, COLUMN_RELATION]
+        sides = assign_sides(self.corruption, uniform, turned, relations, self.head_probabilities)
+        slots = Slots.empty(sides, uniform)
+        queries = Queries.of_triples(self.triples, positives)
         left = fill(self.stages, slots, queries, own_is_known=self.filtered and queries.are_known)
-        if left.any():
+        if left:
             # whoever ignores the mask gets a negative all the same; where there is none, the positive again
-            stand_ins(queries, slots, slots.filled_by == MASKED)
-        columns = sides ^ turned.unsqueeze(dim=-1) if self.triples.doubled else sides
-        negatives = replace(positives, columns, slots.entities).to(device)
+            stand_ins(positives.numpy(), queries, slots, slots.filled_by == MASKED)
+        # as the batch has them
+        columns = sides if turned is None else sides ^ turned.numpy()[:, None]
+        negatives = torch.from_numpy(replace(batch.numpy(), columns, slots.entities)).to(device)
         if filterer is not None:
             # where the positives are, since that is where a sampler is moved to
-            slots.filled_by[~filterer(negatives).cpu()] = MASKED
-        valid = None
-        if filterer is not None or left.any():
-            if self._rescue(slots, queries):
-                negatives = replace(positives, columns, slots.entities).to(device)
-            valid = slots.filled_by != MASKED
-        self.usage.add(torch.bincount(slots.filled_by.flatten() + 1))
-        return negatives, None if valid is None or valid.all() else valid.to(device)
+            slots.filled_by[~filterer(negatives).cpu().numpy()] = MASKED
+            left = int((slots.filled_by == MASKED).sum())
+        if left and self._rescue(positives, queries, slots, left):
+            negatives = torch.from_numpy(replace(batch.numpy(), columns, slots.entities)).to(device)
+            left = int((slots.filled_by == MASKED).sum())
+        tally(slots.filled_by, self.usage.counts)
+        return negatives, torch.from_numpy(slots.filled_by != MASKED).to(device) if left else None
 
-    def _rescue(self, slots: Slots, queries: Queries) -> bool:
+    def _rescue(self, positives: LongTensor, queries: Queries, slots: Slots, left: int) -> bool:
         """Give each (sub-)batch without a valid slot one entity of all, since PyKEEN's losses fail on no negative.
 
         :returns: whether any slot was changed
         """
-        valid = slots.filled_by != MASKED
-        if self.sub_batch_size is None and valid.any():
+        if self.sub_batch_size is None and left < slots.filled_by.size:
             return False
-        is_alive = valid.any(dim=1)
-        window = torch.arange(len(is_alive)) // (self.sub_batch_size or max(len(is_alive), 1))
-        dead = ~torch.zeros_like(is_alive).index_add(0, window, is_alive)[window]
+        valid = slots.filled_by != MASKED
+        window = np.arange(len(valid)) // (self.sub_batch_size or max(len(valid), 1))
+        dead = np.bincount(window, weights=valid.any(axis=1))[window] == 0
         if not dead.any():
             return False
-        rescued = stand_ins(queries, slots, dead.unsqueeze(dim=-1).expand_as(slots.filled_by))
+        wanted = np.broadcast_to(dead[:, None], valid.shape)
+        row, column = stand_ins(positives.numpy(), queries, slots, wanted).nonzero()
         # the first slot of each window that anything could be drawn for
-        row, column = rescued.nonzero().unbind(dim=-1)
-        is_first = torch.ones_like(row, dtype=torch.bool)
-        is_first[1:] = window[row[1:]] != window[row[:-1]]
+        _, is_first = np.unique(window[row], return_index=True)
         slots.filled_by[row[is_first], column[is_first]] = len(self.stages)
         return True

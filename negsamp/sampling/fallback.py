@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import torch
-from pykeen.typing import LongTensor
+import numpy as np
 
 from negsamp.errors import InputError
 from negsamp.pools import (
@@ -90,7 +89,7 @@ def number_ancestors(wider: Iterable[Pools]) -> Iterator[tuple[str, Pools]]:
         yield f"ancestors_{distance}", pools
 
 
-def fill(stages: Sequence[Stage], slots: Slots, queries: Queries, *, own_is_known: bool) -> LongTensor:
+def fill(stages: Sequence[Stage], slots: Slots, queries: Queries, *, own_is_known: bool) -> int:
     """Fill slots stage by stage.
 
     A stage that holds at least the slots that are left of a query gives them with replacement; a smaller one gives each
@@ -101,19 +100,13 @@ def fill(stages: Sequence[Stage], slots: Slots, queries: Queries, *, own_is_know
     :param queries: the two queries of each positive
     :param own_is_known: see :meth:`negsamp.pools.Stage.ask`
 
-    :returns: shape: (num_queries,): how many slots of each query none has filled, the last ones
+    :returns: how many slots none has filled
     """
-    needs = slots.needs
     answers = [stages[0].ask(queries, own_is_known=own_is_known)]
-    if len(stages) > 1 and bool((answers[0].free < needs).any()):
+    if len(stages) > 1 and (answers[0].free < slots.needs).any():
         answers += [stage.ask(queries, own_is_known=own_is_known) for stage in stages[1:]]
-    left = needs
-    for i, (stage, answer) in enumerate(zip(stages, answers, strict=False)):
-        is_last = torch.ones_like(left, dtype=torch.bool)
-        for later in answers[i + 1 :]:
-            is_last &= later.free == 0
-        repeats = is_last | (answer.free >= left)
-        share = torch.where(repeats, left, answer.free).masked_fill_(answer.free == 0, 0)
-        stage.draw(answer, slots, needs - left, share, repeats, i)
-        left = left - share
+    left = 0
+    for number, (stage, answer) in enumerate(zip(stages, answers, strict=False)):
+        later = [other.free > 0 for other in answers[number + 1 :]]
+        left = stage.draw(answer, slots, np.any(later, axis=0) if later else np.empty(0, np.bool_), number)
     return left

@@ -2,9 +2,12 @@
 
 from typing import Literal, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pykeen.typing import BoolTensor, FloatTensor, LongTensor
 
+from negsamp.kernels import balanced_sides
 from negsamp.triples import HEAD, TAIL, TripleSet
 
 __all__ = ["Corruption", "assign_sides", "head_probabilities"]
@@ -13,27 +16,34 @@ Corruption = Literal["balanced", "bernoulli", "head", "tail"]
 
 
 def assign_sides(
-    corruption: Corruption, num_negs_per_pos: int, turned: BoolTensor, head_probabilities: FloatTensor
-) -> LongTensor:
+    corruption: Corruption,
+    uniform: NDArray[np.float64],
+    turned: BoolTensor | None,
+    relations: LongTensor,
+    head_probabilities: FloatTensor,
+) -> NDArray[np.int8]:
     """Say which side each slot replaces.
 
-    :param corruption: how
-    :param num_negs_per_pos: how many slots a positive has
-    :param turned: shape: (batch_size,), whether the triple stands for its reverse, so that its sides are swapped
-    :param head_probabilities: shape: (batch_size,), for ``"bernoulli"``: how likely the head is replaced
+    Under ``"balanced"``, one row of random numbers arranges ⌈n/2⌉ and ⌊n/2⌋ slots for the whole batch, and a fair coin
+    a positive says which side is which: for each positive, every order and (n odd) either majority is equally likely.
 
-    :returns: shape: (batch_size, num_negs_per_pos), dtype: int8
+    :param corruption: how
+    :param uniform: shape: (batch_size + 1, num_negs_per_pos + 1), see :class:`negsamp.pools.Slots`
+    :param turned: shape: (batch_size,), whether the triple stands for its reverse, so that its sides are swapped; None:
+        none does
+    :param relations: shape: (batch_size,)
+    :param head_probabilities: shape: (num_relations,), for ``"bernoulli"``: how likely the head is replaced
+
+    :returns: shape: (batch_size, num_negs_per_pos)
     """
-    batch_size, n = len(turned), num_negs_per_pos
     if corruption == "balanced":
-        # One arrangement of ⌈n/2⌉ and ⌊n/2⌋ slots a batch, and a fair coin a positive that says which side is which:
-        # for each positive, every order and (n odd) either majority is equally likely, at the cost of one permutation.
-        order = torch.randperm(n)
-        return (order < n // 2).to(torch.int8) ^ torch.randint(2, (batch_size, 1), dtype=torch.int8)
+        sides: NDArray[np.int8] = balanced_sides(uniform)
+        return sides
+    shape = len(uniform) - 1, uniform.shape[1] - 1
     if corruption == "bernoulli":
-        return (torch.rand(batch_size, n) >= head_probabilities.unsqueeze(dim=-1)).to(torch.int8)
-    sides = turned.to(torch.int8) ^ (TAIL if corruption == "tail" else HEAD)
-    return sides.unsqueeze(dim=-1).repeat(1, n)
+        return (torch.rand(shape) >= head_probabilities[relations].unsqueeze(dim=-1)).numpy().view(np.int8)
+    sides = np.full(shape, TAIL if corruption == "tail" else HEAD, np.int8)
+    return sides if turned is None else sides ^ turned.numpy()[:, None]
 
 
 def head_probabilities(triples: TripleSet, corruption: Corruption) -> FloatTensor:

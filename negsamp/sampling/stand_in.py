@@ -1,38 +1,49 @@
 """Negatives for slots that no pool fills: any entity that makes no training triple."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pykeen.typing import BoolTensor, LongTensor
 
 from negsamp.kernels import stand_in
 from negsamp.pools import Queries, Slots
-from negsamp.triples import HEAD, take
+from negsamp.triples import HEAD
 
 __all__ = ["stand_ins"]
 
 #: how many entities are looked at in one step
 CHUNK = 1 << 20
 
+#: how often a draw that makes a training triple is made anew, before all entities are looked at
+MORE_TRIES = 8
 
-def stand_ins(queries: Queries, slots: Slots, wanted: BoolTensor) -> BoolTensor:
+
+def stand_ins(
+    positives: NDArray[np.int64], queries: Queries, slots: Slots, wanted: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
     """Put one of all entities less the known positives into the wanted slots; where there is none, the replaced entity.
 
     Few slots are masked, so that nothing is laid out for them: a draw is looked up among the training triples, and made
     anew if it is one of these.
 
-    :param queries: the two queries of each positive
+    :param positives: shape: (batch_size, 3), without artificial inverses
+    :param queries: the two queries of each
     :param slots: the slots
     :param wanted: shape: (batch_size, num_negs_per_pos)
 
     :returns: shape: (batch_size, num_negs_per_pos): where there was any
     """
-    found = wanted.clone()
-    pending = stand_in(queries, slots, wanted)
-    if not len(pending):
-        return found
-    query = 2 * (pending // wanted.shape[1]) + take(slots.sides.view(-1), pending)
-    entities, is_drawn = _of_all(queries.some(query))
-    slots.entities.view(-1)[pending] = entities.int()
-    found.view(-1)[pending] = is_drawn
+    pending = np.flatnonzero(wanted)
+    for tries in (1, MORE_TRIES):
+        uniform = torch.rand(tries, len(pending), dtype=torch.double).numpy()
+        pending = stand_in(queries.triples, positives, slots, pending, uniform)
+        if not len(pending):
+            return wanted
+    query = 2 * (pending // wanted.shape[1]) + slots.sides.ravel()[pending]
+    entities, is_drawn = _of_all(queries.some(torch.from_numpy(query)))
+    slots.entities.reshape(-1)[pending] = entities.numpy()
+    found = wanted.copy()
+    found.reshape(-1)[pending] = is_drawn.numpy()
     return found
 
 

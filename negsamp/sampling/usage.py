@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import torch
-from pykeen.typing import LongTensor
+from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
 __all__ = ["Usage"]
@@ -30,10 +31,9 @@ class Usage(Mapping[str, int]):
         self.epochs = []
         self._counts = torch.zeros(MAX_WORKERS + 1, len(self.stages), dtype=torch.long).share_memory_()
 
-    def add(self, counts: LongTensor) -> None:
-        """Count slots that were filled by this process.
-
-        :param counts: shape: (num_stages,), or shorter: no slots of the later stages
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """What this process has counted, to be added to; shape: (num_stages,).
 
         :raises RuntimeError: in a worker beyond the number that is provided for
         """
@@ -41,7 +41,8 @@ class Usage(Mapping[str, int]):
         row = 0 if worker is None else worker.id + 1
         if row > MAX_WORKERS:
             raise RuntimeError(f"slots are counted for at most {MAX_WORKERS} workers: use fewer")
-        self._counts[row, : len(counts)] += counts
+        counts: NDArray[np.int64] = self._counts.numpy()[row]
+        return counts
 
     def end_epoch(self) -> dict[str, int]:
         """Note the counts in :attr:`epochs`, start anew at zero, and return what was noted."""

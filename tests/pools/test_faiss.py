@@ -182,7 +182,7 @@ def test_found_pools_are_stored_as_any_others(name: str, filtered: bool, tmp_pat
     loaded = load_stage(path, graph.triples, name="pool", filtered=filtered)
     for field in ("members", "offsets", "index", "keys"):
         assert torch.equal(getattr(loaded.pools, field), getattr(stage.pools, field))
-    for field in ("keys", "rows", "lists.offsets", "lists.ranks", "lists.guide"):
+    for field in ("lists.places", "lists.entries"):
         assert torch.equal(*map(attrgetter(field), (loaded.exclusions, stage.exclusions)))
 
 

@@ -35,7 +35,7 @@ def negatives(graph: Graph, name: str, **options: Any) -> torch.Tensor:
 
 def same(one: Stage, other: Stage) -> bool:
     pools = ("members", "offsets", "index", "keys", "outsiders")
-    exclusions = ("keys", "rows", "lists.offsets", "lists.ranks", "lists.guide")
+    exclusions = ("lists.places", "lists.entries")
     fields = [*(f"pools.{field}" for field in pools), *(f"exclusions.{field}" for field in exclusions)]
     pairs = [(attrgetter(field)(one), attrgetter(field)(other)) for field in fields]
     equal = all((a is None and b is None) or torch.equal(a, b) for a, b in pairs)
@@ -139,13 +139,13 @@ def unknown_look_up(tensors: dict[str, Any], metadata: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        drop_tensor("exclusions.ranks"),
+        drop_tensor("exclusions.entries"),
         drop_tensor("pools.offsets"),
         drop_tensor("pools.index"),
         forget_filtered,
         unknown_look_up,
     ],
-    ids=["ranks", "offsets", "index", "filtered", "look_up"],
+    ids=["entries", "offsets", "index", "filtered", "look_up"],
 )
 def test_a_file_that_lacks_something_is_named(change: Any, graph: Graph, tmp_path: Path):
     path = tmp_path / "pools.safetensors"

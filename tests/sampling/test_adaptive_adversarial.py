@@ -51,9 +51,8 @@ def same(stage: Stage, other: Stage) -> bool:
         and torch.equal(pools.index, other.pools.index)
         # there may be further pools that no pair has
         and torch.equal(pools.offsets[: len(pools.keys) + 1], other.pools.offsets[: len(pools.keys) + 1])
-        and torch.equal(exclusions.lists.ranks, other.exclusions.lists.ranks)
-        and torch.equal(exclusions.keys, other.exclusions.keys)
-        and torch.equal(exclusions.lists.offsets, other.exclusions.lists.offsets)
+        and torch.equal(exclusions.lists.places, other.exclusions.lists.places)
+        and torch.equal(exclusions.lists.entries, other.exclusions.lists.entries)
     )
 
 
