@@ -24,16 +24,26 @@ METRICS = (
 )
 
 
-def run_pipeline(**kwargs: Any) -> PipelineResult:
-    """Run :func:`pykeen.pipeline.pipeline` with the evaluator of this package, and what is imported left alone.
+def run_pipeline(*, learning_rate: float, **kwargs: Any) -> PipelineResult:
+    """Run :func:`pykeen.pipeline.pipeline` with Adam, the evaluator of this package, and what is imported left alone.
 
-    PyKEEN collects garbage once an epoch, and walks through all that is imported: about 0.2 s with torch and pandas.
+    Adam is torch's fused one: gradients are as long as the entities, and it goes through them once instead of ten
+    times, which is a fifth of an epoch of TransE on WN18. PyKEEN collects garbage once an epoch, and walks through all
+    that is imported: about 0.2 s with torch and pandas.
+
+    :param learning_rate: Adam's
+    :param kwargs: the other options of the pipeline
 
     :raises NonFiniteLossError: if the training diverged
     """
     gc.freeze()
     try:
-        return pipeline(evaluator=FastRankBasedEvaluator, **kwargs)
+        return pipeline(
+            optimizer="adam",
+            optimizer_kwargs={"lr": learning_rate, "fused": True},
+            evaluator=FastRankBasedEvaluator,
+            **kwargs,
+        )
     finally:
         gc.unfreeze()
 

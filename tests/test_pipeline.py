@@ -83,7 +83,8 @@ def test_garbage_is_left_alone_during_a_training_only(monkeypatch: pytest.Monkey
     gc.unfreeze()
     monkeypatch.setattr(module, "pipeline", fail)
     with pytest.raises(ZeroDivisionError):
-        run_pipeline(epochs=3)
-    assert seen.kwargs == {"epochs": 3, "evaluator": FastRankBasedEvaluator}
+        run_pipeline(learning_rate=0.5, epochs=3)
+    adam = {"optimizer": "adam", "optimizer_kwargs": {"lr": 0.5, "fused": True}}
+    assert seen.kwargs == {"epochs": 3, "evaluator": FastRankBasedEvaluator, **adam}
     assert seen.frozen > 0
     assert gc.get_freeze_count() == 0

@@ -137,8 +137,7 @@ class Training:
             model_kwargs=with_l2(study.model, {"embedding_dim": options.embedding_dim}, self.parameters["l2_weight"]),
             loss="marginranking",
             loss_kwargs={"margin": self.parameters["margin"]},
-            optimizer="adam",
-            optimizer_kwargs={"lr": self.parameters["learning_rate"]},
+            learning_rate=self.parameters["learning_rate"],
             training_loop="slcwa",
             # PyKEEN's size probing would draw negatives that no training sees
             training_loop_kwargs={"automatic_memory_optimization": False},

@@ -134,7 +134,7 @@ def test_loss_optimizer_and_loop_are_as_described(make_training: Make, monkeypat
     # PyKEEN lets go of the optimizer after training
     monkeypatch.setattr(torch.optim.Adam, "__init__", remember)
     result = make_training(margin=7.0, learning_rate=0.02)._pipeline(Counter())
-    assert {group["lr"] for optimizer in made for group in optimizer.param_groups} == {0.02}
+    assert {(group["lr"], group["fused"]) for optimizer in made for group in optimizer.param_groups} == {(0.02, True)}
     assert type(result.model.loss) is MarginRankingLoss
     assert result.model.loss.margin == 7.0
     assert type(result.training_loop) is SLCWATrainingLoop
