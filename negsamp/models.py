@@ -15,6 +15,7 @@ from pykeen.utils import NoRandomSeedNecessary
 
 from negsamp.errors import InputError
 from negsamp.io import load_tensors, save_tensors
+from negsamp.relationwise import relationwise
 
 __all__ = ["load_model", "save_model", "takes_regularizer", "with_l2"]
 
@@ -86,7 +87,7 @@ def _rebuild(settings: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], p
         # weights are drawn, and thrown away: the global generator is the samplers', and must not notice
         with torch.random.fork_rng():
             model = model_resolver.make(
-                settings["model"], kwargs, triples_factory=factory, random_seed=NoRandomSeedNecessary
+                relationwise(settings["model"]), kwargs, triples_factory=factory, random_seed=NoRandomSeedNecessary
             )
         model.load_state_dict(tensors)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:

@@ -1,0 +1,57 @@
+"""Models scored relation by relation are the models themselves."""
+
+import pytest
+import torch
+from pykeen.datasets import Nations
+from pykeen.models import ERModel, model_resolver
+from pykeen.regularizers import LpRegularizer
+
+from negsamp.models import takes_regularizer
+from negsamp.relationwise import relationwise
+
+MATRICES = ["RESCAL", "TransR"]
+
+
+def both(name: str, p: float = 2.0) -> list[ERModel]:
+    """Make the model and its twin, with the same weights."""
+    kwargs = {"embedding_dim": 8}
+    if takes_regularizer(name):
+        kwargs["regularizer"] = LpRegularizer(weight=0.3, p=p)
+    make = {"triples_factory": Nations().training, "random_seed": 0}
+    return [model_resolver.make(found, dict(kwargs), **make) for found in (name, relationwise(name))]
+
+
+def learnt(model: ERModel, lines: torch.Tensor) -> tuple[torch.Tensor, float, list[torch.Tensor]]:
+    """Score, regularize and differentiate."""
+    scores = model.score_hrt(lines)
+    term = model.collect_regularization_term()
+    (scores.square().mean() + term).backward()
+    return scores.detach(), float(term.detach()), [p.grad for p in model.parameters() if p.requires_grad]
+
+
+@pytest.mark.parametrize("name", MATRICES)
+@pytest.mark.parametrize("count", [1, 7, 500])
+@pytest.mark.parametrize("p", [1.0, 2.0])
+def test_scores_regularization_and_gradients_are_the_same(name: str, count: int, p: float):
+    lines = Nations().training.mapped_triples[torch.randperm(1592, generator=torch.Generator().manual_seed(1))[:count]]
+    model, twin = both(name, p)
+    assert type(twin) is not type(model)
+    assert list(twin.state_dict()) == list(model.state_dict())
+    (scores, term, gradients), (scores_too, term_too, gradients_too) = learnt(model, lines), learnt(twin, lines)
+    torch.testing.assert_close(scores_too, scores)
+    assert term_too == pytest.approx(term)
+    assert term > 0 or not takes_regularizer(name)
+    for gradient, gradient_too in zip(gradients, gradients_too, strict=True):
+        torch.testing.assert_close(gradient_too, gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_regularizers_stay_where_they_are():
+    _, twin = both("RESCAL")
+    before = list(twin.modules())
+    twin.score_hrt(Nations().training.mapped_triples[:5])
+    assert [id(module) for module in twin.modules()] == [id(module) for module in before]
+
+
+@pytest.mark.parametrize("name", ["TransE", "DistMult", "ComplEx"])
+def test_other_models_are_pykeens(name: str):
+    assert relationwise(name) is model_resolver.lookup(name)
