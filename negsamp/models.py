@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import torch
 from pykeen.models import ERModel, model_resolver
-from pykeen.regularizers import LpRegularizer, NoRegularizer
+from pykeen.regularizers import NoRegularizer
 from pykeen.triples import CoreTriplesFactory
 from pykeen.utils import NoRandomSeedNecessary
 
 from negsamp.errors import InputError
 from negsamp.io import load_tensors, save_tensors
-from negsamp.relationwise import relationwise
+from negsamp.twins import L2Regularizer, twin_of
 
 __all__ = ["load_model", "save_model", "takes_regularizer", "with_l2"]
 
@@ -36,7 +36,7 @@ def with_l2(model: str, model_kwargs: Mapping[str, Any], l2_weight: float | None
     """
     parameters = inspect.signature(model_resolver.lookup(model)).parameters
     if "regularizer" in parameters:
-        regularizer = LpRegularizer(weight=l2_weight, p=2.0) if l2_weight else NoRegularizer()
+        regularizer = L2Regularizer(l2_weight) if l2_weight else NoRegularizer()
         return {**model_kwargs, "regularizer": regularizer}
     own = [name for name in parameters if name.endswith("_regularizer")]
     return {**model_kwargs, **dict.fromkeys(own)}
@@ -87,7 +87,7 @@ def _rebuild(settings: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], p
         # weights are drawn, and thrown away: the global generator is the samplers', and must not notice
         with torch.random.fork_rng():
             model = model_resolver.make(
-                relationwise(settings["model"]), kwargs, triples_factory=factory, random_seed=NoRandomSeedNecessary
+                twin_of(settings["model"]), kwargs, triples_factory=factory, random_seed=NoRandomSeedNecessary
             )
         model.load_state_dict(tensors)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:

@@ -10,8 +10,8 @@ from pykeen.triples import CoreTriplesFactory
 
 from negsamp.evaluation import FastRankBasedEvaluator
 from negsamp.io import stable_seed
-from negsamp.relationwise import relationwise
 from negsamp.triples import triples_digest
+from negsamp.twins import twin_of
 
 __all__ = ["METRICS", "metrics_of", "run_pipeline", "sample_triples"]
 
@@ -28,7 +28,7 @@ METRICS = (
 def run_pipeline(*, model: str, learning_rate: float, **kwargs: Any) -> PipelineResult:
     """Run :func:`pykeen.pipeline.pipeline` with Adam, the evaluator of this package, and what is imported left alone.
 
-    Models whose relations are matrices are scored relation by relation, see :mod:`negsamp.relationwise`. Adam is
+    Some models have quicker :mod:`twins <negsamp.twins>`. Adam is
     torch's fused one: gradients are as long as the entities, and it goes through them once instead of ten times, which
     saves a fifth of an epoch of TransE on WN18. PyKEEN collects garbage once an epoch, and walks through all that is
     imported: about 0.2 s with torch and pandas.
@@ -42,7 +42,7 @@ def run_pipeline(*, model: str, learning_rate: float, **kwargs: Any) -> Pipeline
     gc.freeze()
     try:
         return pipeline(
-            model=relationwise(model),
+            model=twin_of(model),
             optimizer="adam",
             optimizer_kwargs={"lr": learning_rate, "fused": True},
             evaluator=FastRankBasedEvaluator,

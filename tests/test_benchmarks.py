@@ -115,6 +115,18 @@ def test_scaling_builds_stores_and_opens(tmp_path: Path) -> None:
     }
 
 
+def test_the_parts_of_a_trial_are_measured(tmp_path: Path) -> None:
+    run(
+        "trial.py",
+        *("--dataset", "nations", "--embedding-dim", "8", "--model", "TransE", "--model", "RESCAL", "--epochs", "1"),
+        *("--output", str(tmp_path)),
+    )
+    rows = pd.read_csv(tmp_path / "trial.csv")
+    assert rows["model"].tolist() == ["TransE", "RESCAL"]
+    assert (rows.drop(columns="model") > 0).all(axis=None)
+    assert "RESCAL" in (tmp_path / "trial.md").read_text(encoding="utf-8")
+
+
 def test_pretraining_is_measured_epoch_by_epoch(tmp_path: Path) -> None:
     run(
         "pretraining.py",

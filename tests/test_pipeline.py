@@ -12,7 +12,7 @@ from pykeen.triples import CoreTriplesFactory
 from negsamp import FastRankBasedEvaluator
 from negsamp import pipeline as module
 from negsamp.pipeline import METRICS, metrics_of, run_pipeline, sample_triples
-from negsamp.relationwise import RelationwiseRESCAL
+from negsamp.twins import RESCALTwin
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,6 @@ def test_garbage_is_left_alone_during_a_training_only(monkeypatch: pytest.Monkey
     with pytest.raises(ZeroDivisionError):
         run_pipeline(model="rescal", learning_rate=0.5, epochs=3)
     adam = {"optimizer": "adam", "optimizer_kwargs": {"lr": 0.5, "fused": True}}
-    assert seen.kwargs == {"epochs": 3, "evaluator": FastRankBasedEvaluator, "model": RelationwiseRESCAL, **adam}
+    assert seen.kwargs == {"epochs": 3, "evaluator": FastRankBasedEvaluator, "model": RESCALTwin, **adam}
     assert seen.frozen > 0
     assert gc.get_freeze_count() == 0

@@ -86,7 +86,7 @@ def test_a_model_without_the_option_really_has_no_regularizer(make_training: Mak
 def test_the_weight_is_that_of_the_model_s_regularizer(model: str, make_training: Make) -> None:
     found = regularizers(make_training(model, l2_weight=0.25)._pipeline(Counter()).model)
     assert found
-    assert all(type(part) is LpRegularizer for part in found)
+    assert all(isinstance(part, LpRegularizer) for part in found)
     assert {(part.weight.item(), part.p) for part in found} == {(0.25, 2.0)}
 
 

@@ -341,6 +341,16 @@ def test_a_small_pool_gives_each_entity_once_and_passes_the_rest_on():
     assert set(negatives[0, :, 2].tolist()) <= {2, 3}
 
 
+def test_a_pool_of_just_as_many_entities_as_are_wanted_repeats_them():
+    # two entities are left of the pool, and two are wanted
+    graph = graph_of({(0, 0, 1), (9, 0, 2), (9, 0, 3)}, num_entities=10, num_relations=1)
+    sampler = make("corrupt", graph, fallback="random", corruption="tail", num_negs_per_pos=2)
+    torch.manual_seed(0)
+    # beside positives that have too few
+    drawn = {tuple(sampler.sample(graph.lines)[0][0, :, 2].tolist()) for _ in range(100)}
+    assert drawn == {(2, 2), (2, 3), (3, 2), (3, 3)}
+
+
 def test_a_slot_without_any_entity_is_masked_and_holds_no_training_triple():
     # each pair of relation 0 has its only tail; relation 1 has a choice
     graph = graph_of({(0, 0, 1), (0, 1, 1), (2, 1, 3)}, num_entities=5, num_relations=2)

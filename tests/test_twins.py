@@ -1,4 +1,4 @@
-"""Models scored relation by relation are the models themselves."""
+"""Twins are the models themselves."""
 
 import pytest
 import torch
@@ -7,9 +7,9 @@ from pykeen.models import ERModel, model_resolver
 from pykeen.regularizers import LpRegularizer
 
 from negsamp.models import takes_regularizer
-from negsamp.relationwise import relationwise
+from negsamp.twins import twin_of
 
-MATRICES = ["RESCAL", "TransR"]
+TWINS = ["RESCAL", "TransR", "RotatE"]
 
 
 def both(name: str, p: float = 2.0) -> list[ERModel]:
@@ -18,7 +18,7 @@ def both(name: str, p: float = 2.0) -> list[ERModel]:
     if takes_regularizer(name):
         kwargs["regularizer"] = LpRegularizer(weight=0.3, p=p)
     make = {"triples_factory": Nations().training, "random_seed": 0}
-    return [model_resolver.make(found, dict(kwargs), **make) for found in (name, relationwise(name))]
+    return [model_resolver.make(found, dict(kwargs), **make) for found in (name, twin_of(name))]
 
 
 def learnt(model: ERModel, lines: torch.Tensor) -> tuple[torch.Tensor, float, list[torch.Tensor]]:
@@ -26,10 +26,10 @@ def learnt(model: ERModel, lines: torch.Tensor) -> tuple[torch.Tensor, float, li
     scores = model.score_hrt(lines)
     term = model.collect_regularization_term()
     (scores.square().mean() + term).backward()
-    return scores.detach(), float(term.detach()), [p.grad for p in model.parameters() if p.requires_grad]
+    return scores.detach(), torch.as_tensor(term).item(), [p.grad for p in model.parameters() if p.requires_grad]
 
 
-@pytest.mark.parametrize("name", MATRICES)
+@pytest.mark.parametrize("name", TWINS)
 @pytest.mark.parametrize("count", [1, 7, 500])
 @pytest.mark.parametrize("p", [1.0, 2.0])
 def test_scores_regularization_and_gradients_are_the_same(name: str, count: int, p: float):
@@ -54,4 +54,4 @@ def test_regularizers_stay_where_they_are():
 
 @pytest.mark.parametrize("name", ["TransE", "DistMult", "ComplEx"])
 def test_other_models_are_pykeens(name: str):
-    assert relationwise(name) is model_resolver.lookup(name)
+    assert twin_of(name) is model_resolver.lookup(name)

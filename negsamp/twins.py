@@ -1,16 +1,16 @@
-"""Models whose relations are matrices, scored relation by relation."""
+"""Twins of PyKEEN's models: the same parameters, scores and regularization, up to rounding, for much less work."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from pykeen.models import RESCAL, ERModel, Model, TransR, model_resolver
+from pykeen.models import RESCAL, ERModel, Model, RotatE, TransR, model_resolver
 from pykeen.regularizers import LpRegularizer
 from pykeen.typing import FloatTensor, LongTensor
 from pykeen.utils import upgrade_to_sequence
 
-__all__ = ["RelationwiseRESCAL", "RelationwiseTransR", "relationwise"]
+__all__ = ["L2Regularizer", "RESCALTwin", "RotatETwin", "TransRTwin", "twin_of"]
 
 
 class _Relationwise(ERModel):
@@ -51,18 +51,53 @@ class _Relationwise(ERModel):
         return torch.cat(scores)[order.argsort()].unsqueeze(dim=-1)
 
 
-class RelationwiseRESCAL(_Relationwise, RESCAL):
+class RESCALTwin(_Relationwise, RESCAL):
     """PyKEEN's RESCAL, scored relation by relation."""
 
 
-class RelationwiseTransR(_Relationwise, TransR):
+class TransRTwin(_Relationwise, TransR):
     """PyKEEN's TransR, scored relation by relation."""
 
 
-_BY_MODEL: dict[type[Model], type[Model]] = {RESCAL: RelationwiseRESCAL, TransR: RelationwiseTransR}
+class RotatETwin(RotatE):
+    """PyKEEN's RotatE, with norms of real numbers, which torch finds several times sooner than of complex ones."""
+
+    def score_hrt(self, hrt_batch: LongTensor, *, mode: Any = None) -> FloatTensor:
+        """Score triples.
+
+        :param hrt_batch: shape: (batch_size, 3)
+        :param mode: as PyKEEN's
+
+        :returns: shape: (batch_size, 1)
+        """
+        h, r, t = self._get_representations(h=hrt_batch[:, 0], r=hrt_batch[:, 1], t=hrt_batch[:, 2], mode=mode)
+        # the tail is turned back, as PyKEEN does: for gradients, it is not the same as to turn the head
+        distances: FloatTensor = torch.linalg.vector_norm(as_real(h - t * r.conj()), dim=-1, keepdim=True)
+        return -distances
 
 
-def relationwise(model: str) -> type[Model]:
-    """Return a model by PyKEEN's name, the one that is scored relation by relation where there is one."""
+class L2Regularizer(LpRegularizer):
+    """PyKEEN's :class:`~pykeen.regularizers.LpRegularizer` with p = 2, with norms of real numbers likewise."""
+
+    def __init__(self, weight: float) -> None:
+        """Set the weight."""
+        super().__init__(weight=weight, p=2.0)
+
+    def forward(self, x: torch.Tensor) -> FloatTensor:
+        """Return the mean norm of the rows."""
+        norm: FloatTensor = super().forward(as_real(x))
+        return norm
+
+
+def as_real(x: torch.Tensor) -> FloatTensor:
+    """Return complex vectors as real ones of twice the length, of the same Euclidean norm; real ones as they are."""
+    return torch.view_as_real(x.resolve_conj()).flatten(start_dim=-2) if x.is_complex() else x
+
+
+_TWINS: dict[type[Model], type[Model]] = {RESCAL: RESCALTwin, TransR: TransRTwin, RotatE: RotatETwin}
+
+
+def twin_of(model: str) -> type[Model]:
+    """Return the twin of a model by PyKEEN's name, the model itself where it has none."""
     found = model_resolver.lookup(model)
-    return _BY_MODEL.get(found, found)
+    return _TWINS.get(found, found)
