@@ -45,6 +45,13 @@ def test_scores_regularization_and_gradients_are_the_same(name: str, count: int,
         torch.testing.assert_close(gradient_too, gradient, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", TWINS)
+def test_no_triples_have_no_scores(name: str):
+    model, twin = both(name)
+    lines = torch.empty(0, 3, dtype=torch.long)
+    assert twin.score_hrt(lines).shape == model.score_hrt(lines).shape == (0, 1)
+
+
 def test_regularizers_stay_where_they_are():
     _, twin = both("RESCAL")
     before = list(twin.modules())

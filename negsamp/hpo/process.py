@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 _KILLED = "killed by "
 
-#: options of the C library's ``mallopt``, and their values: keep what is freed, in one place for all threads
+#: options of the GNU C library's ``mallopt``, their numbers and values: keep what is freed, in one place for all
 _KEEP = {"M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_MMAP_MAX": (-4, 0), "M_ARENA_MAX": (-8, 1)}
 
 
@@ -97,6 +97,6 @@ def _keep_freed_memory() -> None:
     a fifth of an epoch of TransE on WN18.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:  # which the GNU C library alone has
+    if mallopt is not None:
         for option, value in _KEEP.values():
             mallopt(option, value)

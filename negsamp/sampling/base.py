@@ -15,7 +15,7 @@ from class_resolver import HintOrType
 from pykeen.sampling import NegativeSampler
 from pykeen.sampling.filtering import Filterer
 from pykeen.triples.instances import BatchedSLCWAInstances
-from pykeen.typing import COLUMN_RELATION, BoolTensor, LongTensor, MappedTriples
+from pykeen.typing import BoolTensor, LongTensor, MappedTriples
 from torch.utils.data import get_worker_info
 
 from negsamp.errors import InputError
@@ -245,14 +245,13 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         batch, device = batch.cpu().contiguous(), batch.device
         positives, turned = self.triples.orient(batch)
         uniform = torch.rand(len(batch) + 1, self.num_negs_per_pos + 1, dtype=torch.double).numpy()
-        relations = positives[:, COLUMN_RELATION]
-        sides = assign_sides(self.corruption, uniform, turned, relations, self.head_probabilities)
+        sides = assign_sides(self.corruption, uniform, positives, turned, self.head_probabilities)
         slots = Slots.empty(sides, uniform)
         queries = Queries.of_triples(self.triples, positives)
         left = fill(self.stages, slots, queries, own_is_known=self.filtered and queries.are_known)
         if left:
             # whoever ignores the mask gets a negative all the same; where there is none, the positive again
-            stand_ins(positives.numpy(), queries, slots, slots.filled_by == MASKED)
+            stand_ins(positives.numpy(), queries, slots, slots.filled_by == MASKED, uniform)
         # as the batch has them
         columns = sides if turned is None else sides ^ turned.numpy()[:, None]
         negatives = torch.from_numpy(replace(batch.numpy(), columns, slots.entities)).to(device)
@@ -279,7 +278,8 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         if not dead.any():
             return False
         wanted = np.broadcast_to(dead[:, None], valid.shape)
-        row, column = stand_ins(positives.numpy(), queries, slots, wanted).nonzero()
+        uniform = torch.rand(slots.uniform.shape, dtype=torch.double).numpy()
+        row, column = stand_ins(positives.numpy(), queries, slots, wanted, uniform).nonzero()
         # the first slot of each window that anything could be drawn for
         _, is_first = np.unique(window[row], return_index=True)
         slots.filled_by[row[is_first], column[is_first]] = len(self.stages)

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pykeen.typing import BoolTensor, FloatTensor, LongTensor
+from pykeen.typing import COLUMN_RELATION, BoolTensor, FloatTensor, LongTensor
 
 from negsamp.kernels import balanced_sides
 from negsamp.triples import HEAD, TAIL, TripleSet
@@ -18,8 +18,8 @@ Corruption = Literal["balanced", "bernoulli", "head", "tail"]
 def assign_sides(
     corruption: Corruption,
     uniform: NDArray[np.float64],
+    positives: LongTensor,
     turned: BoolTensor | None,
-    relations: LongTensor,
     head_probabilities: FloatTensor,
 ) -> NDArray[np.int8]:
     """Say which side each slot replaces.
@@ -29,9 +29,9 @@ def assign_sides(
 
     :param corruption: how
     :param uniform: shape: (batch_size + 1, num_negs_per_pos + 1), see :class:`negsamp.pools.Slots`
+    :param positives: shape: (batch_size, 3), without artificial inverses
     :param turned: shape: (batch_size,), whether the triple stands for its reverse, so that its sides are swapped; None:
         none does
-    :param relations: shape: (batch_size,)
     :param head_probabilities: shape: (num_relations,), for ``"bernoulli"``: how likely the head is replaced
 
     :returns: shape: (batch_size, num_negs_per_pos)
@@ -41,7 +41,11 @@ def assign_sides(
         return sides
     shape = len(uniform) - 1, uniform.shape[1] - 1
     if corruption == "bernoulli":
-        return (torch.rand(shape) >= head_probabilities[relations].unsqueeze(dim=-1)).numpy().view(np.int8)
+        return (
+            (torch.rand(shape) >= head_probabilities[positives[:, COLUMN_RELATION]].unsqueeze(dim=-1))
+            .numpy()
+            .view(np.int8)
+        )
     sides = np.full(shape, TAIL if corruption == "tail" else HEAD, np.int8)
     return sides if turned is None else sides ^ turned.numpy()[:, None]
 
