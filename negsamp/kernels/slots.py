@@ -6,11 +6,18 @@ batch some twenty microseconds, which is what a thousand draws take.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from negsamp.kernels.lists import DRAWABLE, ENTRIES, EXCLUDED, NEVER, START, scale_of
 from negsamp.kernels.search import BLOCK, home_of, key_of, position_of
+
+if TYPE_CHECKING:
+    from negsamp.pools.stage import Slots
+    from negsamp.triples import TripleSet
 
 __all__ = ["MASKED", "balanced_sides", "draw", "empty_slots", "replace", "stand_in", "tally"]
 
@@ -132,47 +139,54 @@ def draw(stage, members, entries, places, own, later, needs, given, sides, unifo
     return left
 
 
-@njit(cache=True, nogil=True)
-def stand_in(num_entities, num_relations, keys, table, positives, sides, uniform, entities, wanted):
+def stand_in(
+    triples: TripleSet,
+    positives: NDArray[np.int64],
+    slots: Slots,
+    chosen: NDArray[np.int64],
+    uniform: NDArray[np.float64],
+) -> NDArray[np.int64]:
     """Put one of all entities into some slots, where it makes another triple than the positive and no training triple.
 
-    :param num_entities: see :attr:`negsamp.triples.TripleSet.graph`, as for the next three
-    :param num_relations: the number of relations
-    :param keys: the keys of the triples
-    :param table: their hash table
+    :param triples: the graph
     :param positives: shape: (batch_size, 3), without artificial inverses
-    :param sides: shape: (batch_size, num_negs_per_pos), which side is replaced
-    :param uniform: random numbers, of which each gives two entities, as its first two digits to their base
-    :param entities: shape: (batch_size, num_negs_per_pos); written to
-    :param wanted: shape: (batch_size, num_negs_per_pos), which slots are in question; those remain that are left since
-        neither of the two is a negative
+    :param slots: the slots
+    :param chosen: shape: (num_chosen,), the positions of those in question
+    :param uniform: shape: (num_tries, num_chosen), random numbers: an entity each
 
-    :returns: how many slots are left
+    :returns: shape: (num_left,): the positions of those for which none does
     """
-    num_negs_per_pos = sides.shape[1]
-    sides, entities, wanted = sides.ravel(), entities.ravel(), wanted.ravel()
-    left = 0
-    for slot in range(len(wanted)):
-        if not wanted[slot]:
-            continue
-        row, column = slot // num_negs_per_pos, slot % num_negs_per_pos
-        number = uniform[row, column]
-        for _ in range(2):
-            head, relation, tail = positives[row]
-            number *= num_entities
-            entities[slot] = entity = int(number)
-            number -= entity
-            # the positive is no negative, whether or not it is a training triple
-            if sides[slot]:
-                is_own, tail = entity == tail, entity
-            else:
-                is_own, head = entity == head, entity
-            key = key_of(num_entities, num_relations, head, relation, tail)
-            if not is_own and position_of(key, keys, table, home_of(key, len(table))) < 0:
-                wanted[slot] = False
-                break
-        left += wanted[slot]
+    left: NDArray[np.int64] = _stand_in(*triples.graph, positives, slots.sides, slots.entities, chosen, uniform)
     return left
+
+
+@njit(cache=True, nogil=True)
+def _stand_in(num_entities, num_relations, keys, table, positives, sides, entities, chosen, uniform):
+    num_negs_per_pos = sides.shape[1]
+    sides, entities = sides.ravel(), entities.ravel()
+    wanted, places = np.empty((2, BLOCK), np.int64)
+    left, size = chosen.copy(), len(chosen)
+    for numbers in uniform:
+        num_left = 0
+        for begin in range(0, size, BLOCK):
+            count = min(BLOCK, size - begin)
+            for k in range(count):
+                slot = left[begin + k]
+                head, relation, tail = positives[slot // num_negs_per_pos]
+                entities[slot] = entity = int(numbers[begin + k] * num_entities)
+                if sides[slot]:
+                    is_own, tail = entity == tail, entity
+                else:
+                    is_own, head = entity == head, entity
+                # the positive is no negative, whether or not it is a training triple
+                wanted[k] = -1 if is_own else key_of(num_entities, num_relations, head, relation, tail)
+                places[k] = home_of(wanted[k], len(table))
+            for k in range(count):
+                if wanted[k] < 0 or position_of(wanted[k], keys, table, places[k]) >= 0:
+                    left[num_left] = left[begin + k]
+                    num_left += 1
+        size = num_left
+    return left[:size]
 
 
 @njit(cache=True, nogil=True)

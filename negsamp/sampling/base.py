@@ -251,7 +251,7 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         left = fill(self.stages, slots, queries, own_is_known=self.filtered and queries.are_known)
         if left:
             # whoever ignores the mask gets a negative all the same; where there is none, the positive again
-            stand_ins(positives.numpy(), queries, slots, slots.filled_by == MASKED, uniform)
+            stand_ins(positives.numpy(), queries, slots, slots.filled_by == MASKED)
         # as the batch has them
         columns = sides if turned is None else sides ^ turned.numpy()[:, None]
         negatives = torch.from_numpy(replace(batch.numpy(), columns, slots.entities)).to(device)
@@ -278,8 +278,7 @@ class PoolNegativeSampler(NegativeSampler, ABC):
         if not dead.any():
             return False
         wanted = np.broadcast_to(dead[:, None], valid.shape)
-        uniform = torch.rand(slots.uniform.shape, dtype=torch.double).numpy()
-        row, column = stand_ins(positives.numpy(), queries, slots, wanted, uniform).nonzero()
+        row, column = stand_ins(positives.numpy(), queries, slots, wanted).nonzero()
         # the first slot of each window that anything could be drawn for
         _, is_first = np.unique(window[row], return_index=True)
         slots.filled_by[row[is_first], column[is_first]] = len(self.stages)

@@ -41,11 +41,8 @@ def assign_sides(
         return sides
     shape = len(uniform) - 1, uniform.shape[1] - 1
     if corruption == "bernoulli":
-        return (
-            (torch.rand(shape) >= head_probabilities[positives[:, COLUMN_RELATION]].unsqueeze(dim=-1))
-            .numpy()
-            .view(np.int8)
-        )
+        probabilities = head_probabilities[positives[:, COLUMN_RELATION]]
+        return (torch.rand(shape) >= probabilities.unsqueeze(dim=-1)).numpy().view(np.int8)
     sides = np.full(shape, TAIL if corruption == "tail" else HEAD, np.int8)
     return sides if turned is None else sides ^ turned.numpy()[:, None]
 

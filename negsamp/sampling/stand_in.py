@@ -14,16 +14,12 @@ __all__ = ["stand_ins"]
 #: how many entities are looked at in one step
 CHUNK = 1 << 20
 
-#: how often two draws that make training triples are made anew, before all entities are looked at
-TRIES = 4
+#: how often a draw that makes a training triple is made anew, before all entities are looked at
+MORE_TRIES = 8
 
 
 def stand_ins(
-    positives: NDArray[np.int64],
-    queries: Queries,
-    slots: Slots,
-    wanted: NDArray[np.bool_],
-    uniform: NDArray[np.float64],
+    positives: NDArray[np.int64], queries: Queries, slots: Slots, wanted: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Put one of all entities less the known positives into the wanted slots; where there is none, the replaced entity.
 
@@ -34,20 +30,20 @@ def stand_ins(
     :param queries: the two queries of each
     :param slots: the slots
     :param wanted: shape: (batch_size, num_negs_per_pos)
-    :param uniform: random numbers that no draw has used, laid out as those of the slots
 
     :returns: shape: (batch_size, num_negs_per_pos): where there was any
     """
-    pending = wanted.copy()
-    for _ in range(TRIES):
-        if not stand_in(*queries.triples.graph, positives, slots.sides, uniform, slots.entities, pending):
+    pending = np.flatnonzero(wanted)
+    for tries in (1, MORE_TRIES):
+        uniform = torch.rand(tries, len(pending), dtype=torch.double).numpy()
+        pending = stand_in(queries.triples, positives, slots, pending, uniform)
+        if not len(pending):
             return wanted
-        uniform = torch.rand(uniform.shape, dtype=torch.double).numpy()
-    row, column = pending.nonzero()
-    entities, is_drawn = _of_all(queries.some(torch.from_numpy(2 * row + slots.sides[row, column])))
-    slots.entities[row, column] = entities.numpy()
+    query = 2 * (pending // wanted.shape[1]) + slots.sides.ravel()[pending]
+    entities, is_drawn = _of_all(queries.some(torch.from_numpy(query)))
+    slots.entities.reshape(-1)[pending] = entities.numpy()
     found = wanted.copy()
-    found[row, column] = is_drawn.numpy()
+    found.reshape(-1)[pending] = is_drawn.numpy()
     return found
 
 
