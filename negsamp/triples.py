@@ -143,7 +143,10 @@ class TripleSet:
 
     @cached_property
     def table(self) -> LongTensor:
-        """A hash table of :attr:`keys`, see :func:`negsamp.kernels.hashed`."""
+        """A hash table of :attr:`keys`, with open addressing and linear probing [knuth1998]_.
+
+        Shape: (2 * num_triples + 1,): the position of the key that is kept at each place, −1 where there is none.
+        """
         return hashed(self.keys)
 
     @property

@@ -88,7 +88,7 @@ def bisect_all(values, low, high, wanted, count):
 
 
 def hashed(keys: LongTensor) -> LongTensor:
-    """Lay out a hash table of distinct integers, with open addressing and linear probing [knuth1998]_.
+    """Lay out a hash table of distinct integers, with open addressing and linear probing.
 
     :param keys: shape: (num_keys,)
 
