@@ -363,6 +363,16 @@ def test_a_slot_without_any_entity_is_masked_and_holds_no_training_triple():
     assert not set(map(tuple, sampler.corrupt_batch(positives).reshape(-1, 3).tolist())) & graph.oracle.triples
 
 
+def test_a_masked_slot_never_repeats_a_positive_that_is_no_training_triple():
+    # relation 1 has no triple, and so no pool
+    graph = graph_of({(0, 0, 1)}, num_entities=3, num_relations=2)
+    positives = torch.tensor([[0, 1, 2]]).repeat(200, 1)
+    negatives, mask = make("corrupt", graph, num_negs_per_pos=4).sample(positives)
+    # but for the one that is rescued
+    assert mask.sum() == 1
+    assert not (negatives == positives.unsqueeze(dim=1)).all(dim=-1).any()
+
+
 # PyKEEN's filterers
 
 
