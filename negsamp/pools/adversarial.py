@@ -58,7 +58,7 @@ def find_near_misses(
 
     :returns: the position of a pair, and an entity of its pool; shape of both: (num_found,)
     """
-    check_search(search, metric, grow=grow)
+    check_search(num_neighbors, search, metric, grow=grow)
     pairs = triples.unpair(keys)
     k = min(num_neighbors, triples.num_entities)
     with asked(model):

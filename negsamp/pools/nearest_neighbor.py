@@ -34,7 +34,7 @@ def nearest_neighbor_pools(
 
     :raises ValueError: if an option has no such value
     """
-    check_search(search, metric, grow=grow)
+    check_search(num_neighbors, search, metric, grow=grow)
     with asked(auxiliary):
         vectors = entity_vectors(auxiliary)
     k = min(num_neighbors, triples.num_entities - 1)

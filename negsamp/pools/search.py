@@ -18,11 +18,13 @@ Search = Literal["exact", "faiss"]
 MEMORY_BUDGET = 64 << 20
 
 
-def check_search(search: Search, metric: Metric, *, grow: bool) -> None:
+def check_search(num_neighbors: int, search: Search, metric: Metric, *, grow: bool) -> None:
     """Refuse options of a search that have no such value, or do not go together.
 
     :raises ValueError: saying what is wrong
     """
+    if num_neighbors < 1:
+        raise ValueError(f"num_neighbors is {num_neighbors}; it must be 1 or more")
     for name, value, choices in (("metric", metric, get_args(Metric)), ("search", search, get_args(Search))):
         if value not in choices:
             raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")

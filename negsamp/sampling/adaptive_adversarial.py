@@ -36,9 +36,7 @@ class AdaptiveAdversarialNegativeSampler(PoolNegativeSampler):
 
         :raises ValueError: if an option has no such value
         """
-        if num_neighbors < 1:
-            raise ValueError(f"num_neighbors is {num_neighbors}; it must be 1 or more")
-        check_search("exact", metric, grow=grow)
+        check_search(num_neighbors, "exact", metric, grow=grow)
         self.search: dict[str, Any] = {"num_neighbors": num_neighbors, "grow": grow, "metric": metric}
         super().__init__(**kwargs)
         #: the order in which pairs take turns, and whose turn it is

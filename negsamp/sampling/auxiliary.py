@@ -46,9 +46,7 @@ class AuxiliaryNegativeSampler(PoolNegativeSampler):
         :raises InputError: if there is no auxiliary model, or it belongs to other triples
         :raises ValueError: if an option has no such value
         """
-        if num_neighbors < 1:
-            raise ValueError(f"num_neighbors is {num_neighbors}; it must be 1 or more")
-        check_search(search, metric, grow=grow)
+        check_search(num_neighbors, search, metric, grow=grow)
         # in a dictionary: the auxiliary model is no part of this module, and is neither moved nor saved with it
         self.search: dict[str, Any] = {
             "auxiliary": auxiliary,

@@ -269,8 +269,8 @@ def test_an_unknown_search_is_refused(name: str):
 
 def test_what_goes_together():
     for metric in METRICS:
-        check_search("exact", metric, grow=True)
-        check_search("faiss", metric, grow=False)
+        check_search(5, "exact", metric, grow=True)
+        check_search(5, "faiss", metric, grow=False)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -91,4 +91,4 @@ def test_no_query_has_no_answer():
 
 def test_an_unknown_metric_is_refused():
     with pytest.raises(ValueError, match="metric is 'manhattan'; it must be one of euclidean, dot, cosine"):
-        check_search("exact", "manhattan", grow=False)
+        check_search(5, "exact", "manhattan", grow=False)
