@@ -28,6 +28,7 @@ from negsamp.models import load_model, with_l2
 from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
 from negsamp.scoring import real_vectors
 from negsamp.triples import HEAD, TAIL, TripleSet, triples_digest
+from negsamp.twins import twin_of
 
 __all__ = [
     "asked",
@@ -126,7 +127,9 @@ def _solved(
     if model.lower() != "rescal":
         raise InputError(f"training_loop 'als' solves for RESCAL, not for {model}: use 'lcwa' or 'slcwa'")
     kwargs = with_l2(model, model_kwargs, l2_weight)
-    found = cast(ERModel, model_resolver.make(model, kwargs, triples_factory=training, random_seed=random_seed))
+    found = cast(
+        ERModel, model_resolver.make(twin_of(model), kwargs, triples_factory=training, random_seed=random_seed)
+    )
     shape = found.entity_representations[0].shape
     parameters = factorize(training, shape[0], iterations, l2_weight, random_seed)
     representations = (found.entity_representations[0], found.relation_representations[0])
