@@ -25,6 +25,7 @@ from negsamp.datasets import SchemaDataset, load_dataset
 from negsamp.io import atomic_path
 from negsamp.models import with_l2
 from negsamp.pipeline import sample_triples
+from negsamp.twins import twin_of
 
 LOSSES = {"lcwa": "crossentropy", "slcwa": "marginranking"}
 
@@ -40,7 +41,7 @@ def measure(
     """
     training, ranked = dataset.training, sample_triples(dataset.validation, max_triples).mapped_triples
     model = model_resolver.make(
-        "RESCAL",
+        twin_of("RESCAL"),
         with_l2("RESCAL", {"embedding_dim": embedding_dim}, 0.0),
         triples_factory=training,
         loss=LOSSES[kind],

@@ -58,8 +58,8 @@ def train_auxiliary(
 ) -> tuple[ERModel, dict[str, Any]]:
     """Train an auxiliary model on the training triples, and measure it on the validation triples.
 
-    The default scores one pair against all entities (LCWA): negatives would gather a d × d matrix each in RESCAL. Much
-    sooner is ``"als"``, which solves for RESCAL's parameters (:func:`negsamp.als.factorize`).
+    The default scores one pair against all entities (LCWA). Much sooner is ``"als"``, which solves for RESCAL's
+    parameters (:func:`negsamp.als.factorize`).
 
     :param training: the training triples
     :param validation: the validation triples; test triples are not asked for

@@ -28,10 +28,9 @@ METRICS = (
 def run_pipeline(*, model: str, learning_rate: float, **kwargs: Any) -> PipelineResult:
     """Run :func:`pykeen.pipeline.pipeline` with Adam, the evaluator of this package, and what is imported left alone.
 
-    Some models have quicker :mod:`twins <negsamp.twins>`. Adam is
-    torch's fused one: gradients are as long as the entities, and it goes through them once instead of ten times, which
-    saves a fifth of an epoch of TransE on WN18. PyKEEN collects garbage once an epoch, and walks through all that is
-    imported: about 0.2 s with torch and pandas.
+    Some models have quicker :mod:`twins <negsamp.twins>`. Adam is torch's fused one: gradients are as long as the
+    entities, and it goes through them once instead of ten times, which saves a fifth of an epoch of TransE on WN18.
+    PyKEEN collects garbage once an epoch, and walks through all that is imported: about 0.2 s with torch and pandas.
 
     :param model: PyKEEN's name of the model
     :param learning_rate: Adam's

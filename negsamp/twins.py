@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from pykeen.models import RESCAL, ERModel, Model, RotatE, TransR, model_resolver
-from pykeen.regularizers import LpRegularizer
+from pykeen.regularizers import LpRegularizer, NoRegularizer, Regularizer
 from pykeen.typing import FloatTensor, LongTensor
 from pykeen.utils import upgrade_to_sequence
 
@@ -17,7 +17,8 @@ class _Relationwise(ERModel):
     """Take the matrix of a relation once a batch, where PyKEEN gathers it for each triple.
 
     In dimension 100, that would be 40 kB a triple: 440 MB for a thousand positives with ten negatives each. Parameters,
-    scores and regularization are those of the model itself, but for the order of additions. On the CPU only.
+    scores and regularization are those of the model itself, but for the order of additions. On the CPU only, and for
+    regularizers that take the mean norm of rows.
     """
 
     def score_hrt(self, hrt_batch: LongTensor, *, mode: Any = None) -> FloatTensor:
@@ -28,13 +29,13 @@ class _Relationwise(ERModel):
 
         :returns: shape: (batch_size, 1)
         """
-        if not hrt_batch.is_cpu or not len(hrt_batch):
+        regularizers = [representation.regularizer for representation in self.relation_representations]
+        if not hrt_batch.is_cpu or not len(hrt_batch) or not all(map(_is_mean_norm, regularizers)):
             # a GPU gathers sooner than it starts a few operations for each relation
             return super().score_hrt(hrt_batch, mode=mode)
         relations, which, counts = hrt_batch[:, 1].unique(return_inverse=True, return_counts=True)
         order = which.argsort(stable=True)
         heads, tails = hrt_batch[order, 0], hrt_batch[order, 2]
-        regularizers = [representation.regularizer for representation in self.relation_representations]
         try:
             for representation in self.relation_representations:
                 representation.regularizer = None
@@ -52,6 +53,13 @@ class _Relationwise(ERModel):
         groups = zip(h.split(sizes), zip(*(part.unbind() for part in parts), strict=True), t.split(sizes), strict=True)
         scores = [self.interaction(h=h, r=r if len(r) > 1 else r[0], t=t) for h, r, t in groups]
         return torch.cat(scores)[order.argsort()].unsqueeze(dim=-1)
+
+
+def _is_mean_norm(regularizer: Regularizer | None) -> bool:
+    """Tell whether a term is the mean norm of rows, which norms of rows that are found before have too, or nothing."""
+    if isinstance(regularizer, LpRegularizer):
+        return not regularizer.normalize
+    return regularizer is None or isinstance(regularizer, NoRegularizer)
 
 
 class RESCALTwin(_Relationwise, RESCAL):

@@ -35,6 +35,8 @@ def _seed() -> None:
 def mirror() -> Path:
     """The folder of benchmark archives; tests that need it are skipped where there is none."""
     folder = Path(os.environ.get("NEGSAMP_MIRROR", NEIGHBOUR))
+    if "NEGSAMP_MIRROR" in os.environ and not folder.is_dir():
+        pytest.fail(f"NEGSAMP_MIRROR is {folder}, which is no folder")
     if not folder.is_dir():
         pytest.skip("no mirror of the benchmark archives: set NEGSAMP_MIRROR")
     return folder

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from negsamp import kernels
 from negsamp.kernels.search import home_of, position_of
-from negsamp.pools.exclusions import ROOM, Lists
+from negsamp.pools.exclusions import Lists
 
 ids = st.integers(0, 30)
 sorted_ids = st.sets(ids).map(sorted)
@@ -55,7 +55,7 @@ class Excluded:
 def lists_of(members: torch.Tensor | None, starts: torch.Tensor, ends: torch.Tensor, known: list[list[int]]) -> Lists:
     """Exclude from each span what is known."""
     entities, *bounds = laid_out(known, torch.int32)
-    entries = torch.full((2 * len(entities) + ROOM * len(known),), -7, dtype=torch.int32)
+    entries = torch.full((2 * len(entities) + kernels.ROOM * len(known),), -7, dtype=torch.int32)
     places, end = kernels.exclude(members, starts, ends, entities, *bounds, entries, 0)
     return Lists(places, entries[:end])
 

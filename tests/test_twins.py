@@ -4,10 +4,10 @@ import pytest
 import torch
 from pykeen.datasets import Nations
 from pykeen.models import ERModel, model_resolver
-from pykeen.regularizers import LpRegularizer
+from pykeen.regularizers import LpRegularizer, PowerSumRegularizer
 
 from negsamp.models import takes_regularizer
-from negsamp.twins import twin_of
+from negsamp.twins import L2Regularizer, twin_of
 
 TWINS = ["RESCAL", "TransR", "RotatE"]
 
@@ -50,6 +50,30 @@ def test_no_triples_have_no_scores(name: str):
     model, twin = both(name)
     lines = torch.empty(0, 3, dtype=torch.long)
     assert twin.score_hrt(lines).shape == model.score_hrt(lines).shape == (0, 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float, torch.cfloat])
+def test_the_regularizer_is_pykeens(dtype: torch.dtype):
+    terms = []
+    for regularizer in (LpRegularizer(weight=0.3, p=2.0), L2Regularizer(0.3)):
+        x = torch.randn(50, 8, dtype=dtype, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        regularizer.update(x)
+        term = regularizer.pop_regularization_term()
+        term.backward()
+        terms.append((term.detach(), x.grad))
+    torch.testing.assert_close(*terms)
+
+
+def test_a_regularizer_that_is_no_mean_norm_is_taken_over_all_triples():
+    kwargs = {"embedding_dim": 8, "triples_factory": Nations().training, "random_seed": 0}
+    lines, terms = Nations().training.mapped_triples[:100], []
+    for regularizer in (LpRegularizer(weight=0.3, normalize=True), PowerSumRegularizer(weight=0.3)):
+        for found in ("RESCAL", twin_of("RESCAL")):
+            model = model_resolver.make(found, {**kwargs, "regularizer": regularizer})
+            model.score_hrt(lines)
+            terms.append(float(model.collect_regularization_term().detach()))
+    assert terms[0] == pytest.approx(terms[1])
+    assert terms[2] == pytest.approx(terms[3])
 
 
 def test_regularizers_stay_where_they_are():

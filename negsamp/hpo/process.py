@@ -94,7 +94,8 @@ def _keep_freed_memory() -> None:
     """Let the C library keep large blocks that are freed, which it would give back to the system and ask for again.
 
     Gradients as long as the entities come and go with each batch; to have their pages zeroed by the system each time is
-    a fifth of an epoch of TransE on WN18.
+    a fifth of an epoch of TransE on WN18. Blocks of more than 64 MB are kept only if no other thread of the parent has
+    asked for memory.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

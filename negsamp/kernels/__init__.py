@@ -4,7 +4,7 @@ Each is compiled at its first use, for a second or so, and kept on disk from the
 """
 
 from negsamp.kernels.heap import best
-from negsamp.kernels.lists import DRAWABLE, NEVER, exclude, own_ranks
+from negsamp.kernels.lists import DRAWABLE, NEVER, ROOM, exclude, own_ranks
 from negsamp.kernels.search import complete, find, hashed
 from negsamp.kernels.slots import MASKED, balanced_sides, draw, empty_slots, replace, stand_in, tally
 
@@ -12,6 +12,7 @@ __all__ = [
     "DRAWABLE",
     "MASKED",
     "NEVER",
+    "ROOM",
     "balanced_sides",
     "best",
     "complete",

@@ -9,11 +9,14 @@ from pykeen.typing import LongTensor
 
 from negsamp.kernels.search import BLOCK, bisect, bisect_all
 
-__all__ = ["DRAWABLE", "ENTRIES", "EXCLUDED", "NEVER", "START", "exclude", "own_ranks"]
+__all__ = ["DRAWABLE", "ENTRIES", "EXCLUDED", "NEVER", "ROOM", "START", "exclude", "own_ranks"]
 
 #: what a list begins with, as offsets from its place: where its span starts, how many entities of the span can be
 #: drawn, and how many are excluded; and where its entries follow
 START, DRAWABLE, EXCLUDED, ENTRIES = range(4)
+
+#: how many numbers a list takes that excludes nothing: what it begins with, and the entry that closes it
+ROOM = ENTRIES + 2
 
 #: closes a list: a rank that no draw reaches
 NEVER = np.iinfo(np.int32).max
@@ -46,13 +49,14 @@ def exclude(
     nothing = torch.empty(0, dtype=torch.int32)
     spans = (nothing if members is None else members, starts, ends)
     tensors = (*spans, known, known_starts, known_ends, entries, places)
-    end = _exclude(first, members is None, *(tensor.numpy() for tensor in tensors))
+    end = _exclude(first, *(tensor.numpy() for tensor in tensors))
     return places, end
 
 
 @njit(cache=True, nogil=True)
-def _exclude(at, is_everything, members, starts, ends, known, known_starts, known_ends, entries, places):
+def _exclude(at, members, starts, ends, known, known_starts, known_ends, entries, places):
     low, high, wanted = np.empty((3, BLOCK), np.int64)
+    is_everything = not len(members)
     i = 0
     while i < len(starts):
         # the known positives of several short lists are looked up side by side

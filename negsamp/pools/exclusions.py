@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from pykeen.typing import LongTensor
 
-from negsamp.kernels import exclude
+from negsamp.kernels import ROOM, exclude
 from negsamp.pools.queries import Queries
 from negsamp.pools.spans import Pools
 from negsamp.triples import KnownPositives, TripleSet, narrowed, take
@@ -18,9 +18,6 @@ __all__ = ["Exclusions", "Lists", "ranges"]
 
 #: how many lists are looked up in one step; bounds the memory of building beside what is built
 CHUNK = 1 << 20
-
-#: how many numbers a list takes that excludes nothing
-ROOM = 5
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import platform
 import select
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from negsamp.bench.machine import memory
 from negsamp.hpo import Training
 from negsamp.hpo.process import run_isolated, was_killed
 from negsamp.hpo.training import Outcome
@@ -47,6 +49,17 @@ class Counting(Training):
         return self.record(None, "none", None), {"threads": torch.get_num_threads(), "pid": os.getpid()}
 
 
+class Freeing(Training):
+    """Tells how much memory a tensor takes, and how much of it the process holds once it is freed, in MB."""
+
+    def run(self) -> Outcome:
+        before = memory()["resident_mb"]
+        large = torch.ones(10_000_000)
+        held = memory()["resident_mb"]
+        del large
+        return self.record(None, "none", None), {"held": held - before, "kept": memory()["resident_mb"] - before}
+
+
 class Sleeping(Training):
     def run(self) -> Outcome:
         time.sleep(60)
@@ -73,6 +86,13 @@ def test_a_killed_training_is_recorded_by_its_parent(cls: type[Training], reason
     assert (record["state"], record["reason"], record["slots"]) == ("failed", reason, None)
     assert cost == {"training_s": None, "evaluation_s": None, "peak_memory_mb": None}
     assert was_killed(outcome)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only the GNU C library is told to keep memory")
+def test_freed_memory_is_kept_for_the_next_batch(make_training: Make) -> None:
+    _, cost = run_isolated(make_training(cls=Freeing), 1)
+    assert cost["held"] == pytest.approx(40, rel=0.3)
+    assert cost["kept"] > 0.9 * cost["held"]
 
 
 def test_an_error_is_no_result(make_training: Make, capfd: pytest.CaptureFixture) -> None:
