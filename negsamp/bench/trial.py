@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from negsamp.bench.build import in_fresh_process
 from negsamp.bench.throughput import Record
@@ -16,7 +17,11 @@ from negsamp.sampling import PoolNegativeSampler, make_sampler
 __all__ = ["measure_trials"]
 
 #: one setting, since time does not depend on it
-SPACE = {"margin": {"choices": [1]}, "learning_rate": {"choices": [1e-3]}, "l2_weight": {"choices": [1e-4]}}
+SPACE: dict[str, dict[str, Any]] = {
+    "margin": {"choices": [1]},
+    "learning_rate": {"choices": [1e-3]},
+    "l2_weight": {"choices": [1e-4]},
+}
 
 
 def measure_trials(
