@@ -29,6 +29,7 @@ bench: $(VENV)/installed ## the long benchmarks, into docs/results: a quiet mach
 	$(BIN)/python benchmarks/build.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/pretraining.py
+	$(BIN)/python benchmarks/ranking.py
 	$(BIN)/python benchmarks/trial.py
 
 # torch by itself first, so that the rest takes the build that is there, for the CPU or for a GPU

@@ -23,6 +23,7 @@ from negsamp import SamplerHandle
 from negsamp.datasets import SchemaDataset, load_dataset
 from negsamp.io import atomic_path
 from negsamp.models import with_l2
+from negsamp.twins import twin_of
 
 
 class Stopwatch(TrainingCallback):
@@ -68,7 +69,7 @@ def measure(dataset: SchemaDataset, name: str, repeats: int, max_pairs: int) -> 
     handle = SamplerHandle()
     watch = Stopwatch(handle, repeats, max_pairs)
     model = model_resolver.make(
-        name,
+        twin_of(name),
         with_l2(name, {"embedding_dim": 50}, None),
         triples_factory=dataset.training,
         random_seed=0,

@@ -127,6 +127,14 @@ def test_the_parts_of_a_trial_are_measured(tmp_path: Path) -> None:
     assert "RESCAL" in (tmp_path / "trial.md").read_text(encoding="utf-8")
 
 
+def test_both_evaluators_rank_alike(tmp_path: Path) -> None:
+    run("ranking.py", "--dataset", "nations", "--embedding-dim", "8", "--output", str(tmp_path))
+    rows = pd.read_csv(tmp_path / "ranking.csv")
+    assert rows["model"].tolist() == ["TransE, L1", "TransE, L2", "DistMult"]
+    assert (rows["largest difference"] < 1e-4).all()
+    assert "DistMult" in (tmp_path / "ranking.md").read_text(encoding="utf-8")
+
+
 def test_pretraining_is_measured_epoch_by_epoch(tmp_path: Path) -> None:
     run(
         "pretraining.py",
