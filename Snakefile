@@ -19,7 +19,7 @@ include: "rules/tables.smk"
 wildcard_constraints:
     dataset="|".join(DATASETS),
     model="|".join(config["models"]),
-    sampler="|".join(config["samplers"]),
+    sampler="|".join([*config["samplers"], *reference_loop()]),
     negatives=r"\d+",
     chunk=r"\d+",
     seed=r"\d+",

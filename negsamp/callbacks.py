@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any, cast
 
+import torch
 from pykeen.models import ERModel
 from pykeen.sampling import negative_sampler_resolver
 from pykeen.training import SLCWATrainingLoop, TrainingLoop
@@ -13,7 +15,28 @@ from pykeen.training.callbacks import TrainingCallback, callback_resolver
 from negsamp.errors import InputError
 from negsamp.sampling import AdaptiveAdversarialNegativeSampler, PoolNegativeSampler, SamplerHandle
 
-__all__ = ["RefreshTrainingCallback", "UsageTrainingCallback"]
+__all__ = ["BestEpochTrainingCallback", "RefreshTrainingCallback", "UsageTrainingCallback"]
+
+
+class BestEpochTrainingCallback(TrainingCallback):
+    """Ends a training with the weights of its best epoch, also one that was not stopped early.
+
+    PyKEEN's :class:`~pykeen.stoppers.EarlyStopper` goes back to the best weights where it stops a training; one that
+    comes to its last epoch before patience is lost would keep the last weights.
+    """
+
+    def __init__(self, best_model_path: Path) -> None:
+        """Prepare the callback.
+
+        :param best_model_path: where the stopper keeps the best weights, as it was told
+        """
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.best_model_path = best_model_path
+
+    def post_train(self, losses: list[float], **kwargs: Any) -> None:
+        """Load the best weights, if the stopper has kept any."""
+        if self.best_model_path.is_file():
+            self.model.load_state_dict(torch.load(self.best_model_path, weights_only=True))
 
 
 class SamplerTrainingCallback(TrainingCallback):

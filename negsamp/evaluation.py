@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pykeen.evaluation import MetricResults, RankBasedEvaluator, evaluator_resolver
 from pykeen.evaluation.ranks import Ranks
 from pykeen.models import ERModel, Model
@@ -45,6 +47,21 @@ class FastRankBasedEvaluator(RankBasedEvaluator):
     Numbers that are none are refused: PyKEEN would fail in many ways, or count them as good ranks.
     """
 
+    #: the realistic ranks of the last evaluation by side, in the order of its triples; shape of each: (num_triples,).
+    #: Empty after one that was left to PyKEEN.
+    realistic_ranks: dict[Target, NDArray[np.float64]]
+
+    def __init__(self, *, known_positives: MappedTriples | None = None, **kwargs: Any) -> None:
+        """Make the evaluator.
+
+        :param known_positives: shape: (num_known, 3), what never competes in any evaluation, beside what that one is
+            given: early stopping names the training triples alone
+        :param kwargs: the options of :class:`pykeen.evaluation.RankBasedEvaluator`
+        """
+        super().__init__(**kwargs)
+        self.known_positives = known_positives
+        self.realistic_ranks = {}
+
     def evaluate(
         self,
         model: Model,
@@ -83,6 +100,11 @@ class FastRankBasedEvaluator(RankBasedEvaluator):
         """
         if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
             raise NonFiniteLossError("a parameter of the model is not finite")
+        self.realistic_ranks = {}
+        if self.known_positives is not None:
+            given = [] if additional_filter_triples is None else additional_filter_triples
+            given = [given] if torch.is_tensor(given) else given
+            additional_filter_triples = [*given, self.known_positives]
         is_restricted = restrict_entities_to is not None or restrict_relations_to is not None
         is_usual = self.filtered and self.mode is None and set(targets) <= {LABEL_HEAD, LABEL_TAIL}
         if is_restricted or not is_usual or not isinstance(model, ERModel) or not len(mapped_triples):
@@ -166,6 +188,7 @@ class FastRankBasedEvaluator(RankBasedEvaluator):
         )
         self.num_entities = num_candidates
         in_order = order.argsort()
+        self.realistic_ranks[target] = ranks.realistic[in_order].double().cpu().numpy()
         for rank_type, values in ranks.items():
             self.ranks[target, rank_type].append(values[in_order].cpu().numpy())
         self.num_candidates[target].append(ranks.number_of_options[in_order].cpu().numpy())

@@ -1,7 +1,7 @@
 """PyKEEN's pipeline as we run it, and the metrics that are reported."""
 
 import gc
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pykeen.evaluation import MetricResults
@@ -25,7 +25,13 @@ METRICS = (
 )
 
 
-def run_pipeline(*, model: str, learning_rate: float, **kwargs: Any) -> PipelineResult:
+def run_pipeline(
+    *,
+    model: str,
+    learning_rate: float,
+    evaluator: FastRankBasedEvaluator | type[FastRankBasedEvaluator] = FastRankBasedEvaluator,
+    **kwargs: Any,
+) -> PipelineResult:
     """Run :func:`pykeen.pipeline.pipeline` with Adam, the evaluator of this package, and what is imported left alone.
 
     Some models have quicker :mod:`twins <negsamp.twins>`. Adam is torch's fused one: gradients are as long as the
@@ -34,6 +40,7 @@ def run_pipeline(*, model: str, learning_rate: float, **kwargs: Any) -> Pipeline
 
     :param model: PyKEEN's name of the model
     :param learning_rate: Adam's
+    :param evaluator: what evaluates, or its class
     :param kwargs: the other options of the pipeline
 
     :raises NonFiniteLossError: if the training diverged
@@ -44,7 +51,7 @@ def run_pipeline(*, model: str, learning_rate: float, **kwargs: Any) -> Pipeline
             model=twin_of(model),
             optimizer="adam",
             optimizer_kwargs={"lr": learning_rate, "fused": True},
-            evaluator=FastRankBasedEvaluator,
+            evaluator=cast(Any, evaluator),
             **kwargs,
         )
     finally:

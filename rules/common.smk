@@ -31,8 +31,9 @@ DATASETS = list(dict.fromkeys(name.lower() for name in config["datasets"]))
 REGISTRY = tomllib.loads((ROOT / "negsamp/datasets/registry.toml").read_text(encoding="utf-8"))
 FOLDERS = {name.lower(): Path(folder) for name, folder in config["folders"].items()}
 
-#: PyKEEN's own samplers
+#: PyKEEN's own samplers, and its training loops that need none
 PYKEENS = {"basic", "bernoulli"}
+LOOPS = {"lcwa", "symmetriclcwa"}
 #: what a sampler needs beside the triples; tests compare with each class's own word
 NEEDS = {
     "typed": "domains_and_ranges",
@@ -43,7 +44,7 @@ NEEDS = {
     "given": "negatives",
 }
 #: the samplers that have no pools before a training
-WITHOUT_POOLS = PYKEENS | {name for name, need in NEEDS.items() if need == "training"}
+WITHOUT_POOLS = PYKEENS | LOOPS | {name for name, need in NEEDS.items() if need == "training"}
 
 for _name in FOLDERS:
     if _name in REGISTRY:
@@ -106,10 +107,29 @@ def studies(dataset=None):
     return [
         {"dataset": d, "model": model, "sampler": sampler, "negatives": negatives}
         for d in ([dataset] if dataset else DATASETS)
-        for sampler in applicable_samplers(d)
-        for negatives in config["negatives"]
+        for sampler, numbers in [
+            *((sampler, config["negatives"]) for sampler in applicable_samplers(d)),
+            *((loop, [0]) for loop in reference_loop()),
+        ]
+        for negatives in numbers
         for model in config["models"]
+        if sampler not in LOOPS or model in reference_models()
     ]
+
+
+def reference_loop():
+    """Name the training loop of the row without sampled negatives, if there is one."""
+    loop = config["reference"]["training_loop"]
+    return [loop] if loop else []
+
+
+def reference_row():
+    """Tell the tables of that row."""
+    return next(({"sampler": loop, "models": reference_models()} for loop in reference_loop()), None)
+
+
+def reference_models():
+    return config["reference"]["models"] or config["models"]
 
 
 def fill(pattern, rows, **lists):
@@ -164,22 +184,35 @@ def training_options(wildcards):
         drawing += ["infer_schema"]
     if NEEDS.get(wildcards.sampler) == "training":
         drawing += ["num_neighbors", "grow", "metric"]
+    stopping = config["early_stopping"]
+    is_reference = wildcards.sampler in LOOPS
+    own = ("loss", "loss_kwargs", "batch_size") if is_reference else ()
+    is_ours = wildcards.sampler not in PYKEENS | LOOPS
     return {
         **config["training"],
+        **{name: config["reference"][name] for name in own},
+        "early_stopping": None if stopping["patience"] is None else stopping,
         "max_evaluation_triples": config["evaluation"]["max_triples"],
         "device": config["compute"]["device"],
-        "sampling": {} if wildcards.sampler in PYKEENS else {name: config["sampling"][name] for name in drawing},
+        "sampling": {name: config["sampling"][name] for name in drawing} if is_ours else {},
         "refresh": config["refresh"] if NEEDS.get(wildcards.sampler) == "training" else {},
     }
 
 
+def trials_per_job():
+    """Count the trials of a job: all, where one depends on those before it."""
+    hpo = config["hpo"]
+    is_sequential = hpo["sampler"] == "tpe" or hpo["timeout"] is not None
+    return hpo["trials"] if is_sequential else hpo["trials_per_job"]
+
+
 def chunks():
     """Number the chunks of a study's trials."""
-    return range(-(-config["hpo"]["trials"] // config["hpo"]["trials_per_job"]))
+    return range(-(-config["hpo"]["trials"] // trials_per_job()))
 
 
 def trials_of_chunk(wildcards):
-    size = config["hpo"]["trials_per_job"]
+    size = trials_per_job()
     start = int(wildcards.chunk) * size
     return list(range(start, min(start + size, config["hpo"]["trials"])))
 
@@ -200,6 +233,8 @@ def pool_statistics(*datasets):
 
 #: the tables over all data sets; link prediction has one a data set
 TABLES = ("datasets", "pools", "parameters", "slots", "cost")
+#: the figures of one data set that are made of retrainings
+FIGURES = ("negatives", "fallback")
 
 
 def table_input(wildcards):
@@ -236,6 +271,8 @@ def table_options(table, *datasets):
         **{key: config[key] for key in ("models", "samplers", "negatives")},
         **({} if table == "parameters" else {"seeds": config["seeds"]}),
         "not_applicable": not_applicable(),
+        **({} if table in FIGURES else {"reference": reference_row()}),
+        **({"timeout": config["hpo"]["timeout"]} if table == "link_prediction" else {}),
     }
 
 

@@ -2,7 +2,7 @@
 
 Reads   resources/datasets/{dataset}/, results/{name}/pools/{dataset}/
 Writes  results/{name}/hpo/{dataset}/{model}/{sampler}/{negatives}/,
-        results/{name}/final/{dataset}/{model}/{sampler}/{negatives}/
+        results/{name}/final/{dataset}/{model}/{sampler}/{negatives}/, results/{name}/optuna/
 """
 
 
@@ -24,8 +24,7 @@ rule run_trials:
         runtime="12h",
     params:
         trials=trials_of_chunk,
-        space=config["hpo"]["space"],
-        seed=config["hpo"]["seed"],
+        search={name: config["hpo"][name] for name in ("sampler", "space", "seed", "timeout")},
         options=training_options,
         threads=config["compute"]["torch_threads"],
         code=CODE["run_trials"],
@@ -41,6 +40,7 @@ rule retrain:
         trials=expand(rules.run_trials.output.trials, chunk=chunks(), allow_missing=True),
     output:
         record=f"{RESULTS}/final/{{dataset}}/{{model}}/{{sampler}}/{{negatives}}/seed-{{seed}}.json",
+        ranks=f"{RESULTS}/final/{{dataset}}/{{model}}/{{sampler}}/{{negatives}}/seed-{{seed}}.ranks.csv.gz",
         timing=f"{RESULTS}/final/{{dataset}}/{{model}}/{{sampler}}/{{negatives}}/seed-{{seed}}.timing.json",
     log:
         f"{RESULTS}/logs/retrain/{{dataset}}/{{model}}/{{sampler}}/{{negatives}}/seed-{{seed}}.log",
@@ -58,8 +58,29 @@ rule retrain:
         "../workflow_scripts/retrain.py"
 
 
+rule export_studies:
+    """Write the trials of a data set as Optuna's studies, for its dashboard and its plots."""
+    input:
+        trials=lambda wildcards: fill(rules.run_trials.output.trials, studies(wildcards.dataset), chunk=chunks()),
+    output:
+        journal=f"{RESULTS}/optuna/{{dataset}}.journal",
+    log:
+        f"{RESULTS}/logs/export_studies/{{dataset}}.log",
+    conda:
+        "../envs/negsamp.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="30m",
+    params:
+        space=config["hpo"]["space"],
+        code=CODE["export_studies"],
+    script:
+        "../workflow_scripts/export_studies.py"
+
+
 rule searches:
     """Run all trials and retrainings."""
     input:
+        expand(rules.export_studies.output, dataset=DATASETS),
         fill(rules.run_trials.output, studies(), chunk=chunks()),
         fill(rules.retrain.output, studies(), seed=config["seeds"]),

@@ -44,6 +44,11 @@ rule make_link_prediction_table:
             seed=config["seeds"],
         ),
         trials=lambda wildcards: fill(rules.run_trials.output.trials, studies(wildcards.dataset), chunk=chunks()),
+        ranks=lambda wildcards: fill(
+            rules.retrain.output.ranks,
+            studies(wildcards.dataset),
+            seed=config["seeds"],
+        ),
     output:
         csv=report(
             f"{RESULTS}/tables/link_prediction/{{dataset}}.csv",
@@ -68,28 +73,30 @@ rule make_link_prediction_table:
         "../workflow_scripts/make_table.py"
 
 
-rule plot_negatives:
-    """Plot the test MRR of a data set against the number of negatives."""
+rule plot_retrainings:
+    """Plot the test MRR of a data set, or what filled the slots, against the number of negatives."""
     input:
         finals=rules.make_link_prediction_table.input.finals,
     output:
         png=report(
-            f"{RESULTS}/figures/negatives/{{dataset}}.png",
-            caption="report/negatives.rst",
+            f"{RESULTS}/figures/{{figure}}/{{dataset}}.png",
+            caption="report/figure.rst",
             category="Figures",
-            labels={"figure": "negatives", "data set": "{dataset}"},
+            labels={"figure": "{figure}", "data set": "{dataset}"},
         ),
-        pdf=f"{RESULTS}/figures/negatives/{{dataset}}.pdf",
+        pdf=f"{RESULTS}/figures/{{figure}}/{{dataset}}.pdf",
     log:
-        f"{RESULTS}/logs/plot_negatives/{{dataset}}.log",
+        f"{RESULTS}/logs/plot_retrainings/{{figure}}/{{dataset}}.log",
+    wildcard_constraints:
+        figure="|".join(FIGURES),
     conda:
         "../envs/negsamp.yaml"
     resources:
         mem_mb=2000,
         runtime="30m",
     params:
-        figure="negatives",
-        options=lambda wildcards: table_options("link_prediction", wildcards.dataset),
+        figure=lambda wildcards: wildcards.figure,
+        options=lambda wildcards: table_options(wildcards.figure, wildcards.dataset),
         code=CODE["plot_figure"],
     script:
         "../workflow_scripts/plot_figure.py"
@@ -135,7 +142,7 @@ rule tables:
 rule figures:
     """Plot all figures."""
     input:
-        expand(rules.plot_negatives.output, dataset=DATASETS),
+        expand(rules.plot_retrainings.output, figure=FIGURES, dataset=DATASETS),
         expand(
             rules.plot_pool_sizes.output,
             dataset=[d for d in DATASETS if pool_statistics(d)],

@@ -14,12 +14,13 @@ import yaml
 from names import MODELS
 from pykeen.models import ERModel, model_resolver
 from pykeen.sampling import negative_sampler_resolver
+from pykeen.training import SLCWATrainingLoop, training_loop_resolver
 from snakemake.utils import validate
 
 from negsamp import SAMPLERS, RefreshTrainingCallback
 from negsamp.auxiliary import train_auxiliary
 from negsamp.datasets import generate
-from negsamp.hpo import Options
+from negsamp.hpo import LOOPS, Options
 
 ROOT = Path(__file__).parents[1]
 SCHEMA_FILE = ROOT / "rules/schemas/config.schema.yaml"
@@ -39,7 +40,7 @@ SMALLEST = {
 def common(*names: str) -> dict[str, Any]:
     """Run the constants and the named functions of common.smk alone: the rest wants a workflow around it."""
     tree = ast.parse((ROOT / "rules/common.smk").read_text(encoding="utf-8"))
-    wanted = {"PYKEENS", "WITHOUT_POOLS", "NEEDS", *names}
+    wanted = {"PYKEENS", "LOOPS", "WITHOUT_POOLS", "NEEDS", *names}
     found = [
         node
         for node in tree.body
@@ -98,9 +99,17 @@ def test_samplers_are_ours_and_two_of_pykeens() -> None:
     assert names == ["basic", "bernoulli", *SAMPLERS]
     assert common()["PYKEENS"] == set(names) - set(SAMPLERS)
     of_training = {name for name, cls in SAMPLERS.items() if cls.needs == "training"}
-    assert common()["WITHOUT_POOLS"] == common()["PYKEENS"] | of_training
+    assert common()["WITHOUT_POOLS"] == common()["PYKEENS"] | common()["LOOPS"] | of_training
     for name in names:
         assert negative_sampler_resolver.lookup(name).get_normalized_name() == name
+
+
+def test_loops_without_negatives_are_pykeens() -> None:
+    *loops, nothing = SCHEMA["properties"]["reference"]["properties"]["training_loop"]["enum"]
+    assert nothing is None
+    assert common()["LOOPS"] == set(loops) == set(LOOPS)
+    for name in loops:
+        assert not issubclass(training_loop_resolver.lookup(name), SLCWATrainingLoop)
 
 
 @pytest.mark.parametrize("place", ["models", "auxiliary"])
@@ -149,6 +158,7 @@ REFRESH = {"refresh_every": 2, "max_pairs": None}
         ("corrupt", False, DRAWING, {}),
         ("adversarial", False, DRAWING, {}),
         ("adaptiveadversarial", False, {**DRAWING, **SEARCH}, REFRESH),
+        ("symmetriclcwa", True, {}, {}),
     ],
 )
 def test_trainings_get_the_options_that_they_take(
@@ -161,13 +171,49 @@ def test_trainings_get_the_options_that_they_take(
     namespace["config"] = {**config, "sampling": {**DRAWING, **SEARCH, "infer_schema": 0.9}, "refresh": REFRESH}
     options = namespace["training_options"](wildcards(dataset="graph", sampler=name))
     assert options["sampling"] == passed
-    assert Options(**options) == Options(sampling=passed, refresh=refresh)
+    # a loop that samples none has its own loss and batches
+    own = {"loss": "crossentropy", "batch_size": 500} if name in LOOPS else {}
+    assert Options(**options) == Options(sampling=passed, refresh=refresh, **own)
+
+
+def test_a_training_stops_early_where_there_is_a_patience() -> None:
+    namespace = common("training_options")
+    namespace["is_applicable"] = lambda dataset, sampler: False
+    config = {**copy.deepcopy(SMALLEST), "early_stopping": {"patience": 3}}
+    validate(config, str(SCHEMA_FILE))
+    namespace["config"] = config
+    options = Options(**namespace["training_options"](wildcards(dataset="graph", sampler="basic")))
+    assert options.early_stopping == {"patience": 3, "frequency": 10, "relative_delta": 0.0}
+
+
+@pytest.mark.parametrize("change", [{"sampler": "tpe"}, {"timeout": 60}, {"sampler": "tpe", "timeout": 60}])
+def test_trials_that_need_those_before_them_are_one_job(change: dict[str, Any]) -> None:
+    namespace = common("trials_per_job", "chunks", "trials_of_chunk")
+    namespace["config"] = {"hpo": {"trials": 7, "trials_per_job": 2, "sampler": "qmc", "timeout": None, **change}}
+    assert list(namespace["chunks"]()) == [0]
+    assert namespace["trials_of_chunk"](wildcards(chunk="0")) == list(range(7))
+
+
+@pytest.mark.parametrize(("models", "expected"), [(None, ["TransE", "DistMult"]), (["DistMult"], ["DistMult"])])
+def test_the_reference_is_one_study_a_model(models: list[str] | None, expected: list[str]) -> None:
+    namespace = common("studies", "reference_loop", "reference_models", "reference_row", "applicable_samplers")
+    reference = {"training_loop": "lcwa", "models": models}
+    config = {"samplers": ["basic"], "models": ["TransE", "DistMult"], "negatives": [1, 2], "reference": reference}
+    namespace.update(config=config, DATASETS=["a", "b"], is_applicable=lambda dataset, sampler: True)
+    found = [study for study in namespace["studies"]() if study["sampler"] == "lcwa"]
+    assert [(study["dataset"], study["model"]) for study in found] == [(d, m) for d in "ab" for m in expected]
+    assert {study["negatives"] for study in found} == {0}
+    assert len(namespace["studies"]()) == len(found) + 2 * 2 * 2
+    assert namespace["reference_row"]() == {"sampler": "lcwa", "models": expected}
+    reference["training_loop"] = None
+    assert namespace["reference_row"]() is None
+    assert {study["sampler"] for study in namespace["studies"]("a")} == {"basic"}
 
 
 @pytest.mark.parametrize(("trials", "size"), [(1, 1), (20, 1), (20, 20), (20, 7), (3, 100), (6, 3)])
 def test_chunks_hold_each_trial_once(trials: int, size: int) -> None:
-    namespace = common("chunks", "trials_of_chunk")
-    namespace["config"] = {"hpo": {"trials": trials, "trials_per_job": size}}
+    namespace = common("trials_per_job", "chunks", "trials_of_chunk")
+    namespace["config"] = {"hpo": {"trials": trials, "trials_per_job": size, "sampler": "random", "timeout": None}}
     chunks = [namespace["trials_of_chunk"](wildcards(chunk=str(chunk))) for chunk in namespace["chunks"]()]
     assert [trial for chunk in chunks for trial in chunk] == list(range(trials))
     assert all(0 < len(chunk) <= size for chunk in chunks)
@@ -276,6 +322,10 @@ def test_an_unknown_key_is_refused_by_name(place: str) -> None:
         ("training.epochs", 0, "0 is less than the minimum"),
         ("evaluation.max_triples", 0, "0 is less than the minimum"),
         ("hpo.trials_per_job", 0, "0 is less than the minimum"),
+        ("hpo.sampler", "grid", "'grid' is not one of"),
+        ("hpo.timeout", 0, "0 is less than or equal to the minimum"),
+        ("early_stopping.patience", 0, "0 is less than the minimum"),
+        ("reference.training_loop", "slcwa", "'slcwa' is not one of"),
         ("hpo.space.margin", {"choices": []}, "is not valid under any of the given schemas"),
         ("hpo.space.margin", {"choices": [1.0], "low": 1.0}, "is not valid under any of the given schemas"),
         ("hpo.space.learning_rate", {"low": 0.1}, "is not valid under any of the given schemas"),

@@ -3,19 +3,23 @@
 from pathlib import Path
 
 from negsamp.datasets import SchemaDataset
-from negsamp.hpo import Options, Study, choose, retrain
+from negsamp.hpo import Options, Study, retrain
 from negsamp.io import job_log, read_jsonl, write_json
+from negsamp.ranks import write_ranks
 
 with job_log(snakemake.log[0]):
     wildcards, params = snakemake.wildcards, snakemake.params
-    record, cost = retrain(
-        SchemaDataset.load(Path(snakemake.input.dataset[0]).parent),
+    dataset = SchemaDataset.load(Path(snakemake.input.dataset[0]).parent)
+    options = Options(**params.options)
+    outcome = retrain(
+        dataset,
         Study(wildcards.dataset, wildcards.model, wildcards.sampler, int(wildcards.negatives)),
-        choose([record for chunk in snakemake.input.trials for record in read_jsonl(chunk)]),
+        [record for chunk in snakemake.input.trials for record in read_jsonl(chunk)],
         seed=int(wildcards.seed),
-        options=Options(**params.options),
+        options=options,
         pools=snakemake.input.get("pools") or None,
         threads=params.threads,
     )
-    write_json(snakemake.output.record, record)
-    write_json(snakemake.output.timing, cost)
+    write_ranks(snakemake.output.ranks, dataset.testing, options.max_evaluation_triples, outcome.ranks)
+    write_json(snakemake.output.record, outcome.record)
+    write_json(snakemake.output.timing, outcome.cost)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from negsamp.datasets import SchemaDataset
-from negsamp.hpo import Options, Study, run_trials
+from negsamp.hpo import Options, SearchOptions, Study, run_trials
 from negsamp.io import job_log, write_json, write_jsonl
 
 with job_log(snakemake.log[0]):
@@ -12,8 +12,7 @@ with job_log(snakemake.log[0]):
         SchemaDataset.load(Path(snakemake.input.dataset[0]).parent),
         Study(wildcards.dataset, wildcards.model, wildcards.sampler, int(wildcards.negatives)),
         params.trials,
-        space=params.space,
-        seed=params.seed,
+        search=SearchOptions(**params.search),
         options=Options(**params.options),
         pools=snakemake.input.get("pools") or None,
         threads=params.threads,

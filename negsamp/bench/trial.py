@@ -9,7 +9,7 @@ from typing import Any
 from negsamp.bench.build import in_fresh_process
 from negsamp.bench.throughput import Record
 from negsamp.datasets import SchemaDataset
-from negsamp.hpo import Options, Study, run_trials
+from negsamp.hpo import Options, SearchOptions, Study, run_trials
 from negsamp.io import write_jsonl
 from negsamp.pools import save_stage
 from negsamp.sampling import PoolNegativeSampler, make_sampler
@@ -58,8 +58,7 @@ def _run(folder: str, study: Study, options: Options, threads: int, started: flo
         dataset,
         study,
         [0],
-        space=SPACE,
-        seed=0,
+        search=SearchOptions(SPACE),
         options=options,
         pools=str(pools) if pools.exists() else None,
         threads=threads,

@@ -1,8 +1,25 @@
 """Hyper-parameter search: the space, one training, a study of several."""
 
 from negsamp.hpo.choice import choose
-from negsamp.hpo.space import suggest, trial_seed
-from negsamp.hpo.study import retrain, run_trials
-from negsamp.hpo.training import Options, Study, Training
+from negsamp.hpo.optuna_studies import SequentialStudy, write_studies
+from negsamp.hpo.space import Search, suggest, trial_seed
+from negsamp.hpo.study import SearchOptions, retrain, run_trials
+from negsamp.hpo.training import LOOPS, Options, Outcome, Study, Training, takes_margin
 
-__all__ = ["Options", "Study", "Training", "choose", "retrain", "run_trials", "suggest", "trial_seed"]
+__all__ = [
+    "LOOPS",
+    "Options",
+    "Outcome",
+    "Search",
+    "SearchOptions",
+    "SequentialStudy",
+    "Study",
+    "Training",
+    "choose",
+    "retrain",
+    "run_trials",
+    "suggest",
+    "takes_margin",
+    "trial_seed",
+    "write_studies",
+]

@@ -22,9 +22,12 @@ from negsamp.errors import InputError
 from negsamp.hpo.training import Outcome, Training
 from negsamp.io import read_json, write_json
 
-__all__ = ["run_isolated", "was_killed"]
+__all__ = ["NO_COST", "run_isolated", "was_killed"]
 
 logger = logging.getLogger(__name__)
+
+#: of a training that nobody could measure
+NO_COST: dict[str, Any] = dict.fromkeys(("training_s", "sampling_s", "evaluation_s", "peak_memory_mb"))
 
 _KILLED = "killed by "
 
@@ -52,23 +55,23 @@ def run_isolated(training: Training, threads: int) -> Outcome:
     if answer is not None and answer["refused"] is not None:
         raise InputError(answer["refused"])
     if answer is not None:
-        record, cost = answer["outcome"]
-        return record, cost
+        return Outcome(*answer["outcome"])
     if process.exitcode is None or process.exitcode > 0:
         raise RuntimeError(f"{training.study}: the training ended in an error, see above")
     name = signal.Signals(-process.exitcode).name
     reason = f"{_KILLED}{name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    cost = dict.fromkeys(("training_s", "evaluation_s", "peak_memory_mb"))
-    return training.record(None, reason, None), cost
+    return Outcome(training.record(reason=reason), NO_COST, None)
 
 
 def was_killed(outcome: Outcome) -> bool:
     """Tell whether the training was cut off from outside, and may well finish another time."""
-    return (outcome[0]["reason"] or "").startswith(_KILLED)
+    return (outcome.record["reason"] or "").startswith(_KILLED)
 
 
 def _run(training: Training, threads: int, path: Path) -> None:
     _keep_freed_memory()
+    # whatever PyKEEN writes in between goes with the folder, also where this process is killed
+    tempfile.tempdir = str(path.parent)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     answer: dict[str, Any] = {"outcome": None, "refused": None}
     try:

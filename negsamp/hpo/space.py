@@ -1,18 +1,32 @@
-"""The search space, and the parameters of a trial: a function of what is searched and the trial's number alone."""
+"""The search space, and the parameters of a trial: found by its number, or from what the trials before it gave."""
 
-from collections.abc import Mapping
-from typing import Any
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
 
 from negsamp.io import stable_seed
 
-__all__ = ["suggest", "trial_seed"]
+__all__ = ["Search", "distributions_of", "quiet_optuna", "sampler_of", "suggest", "trial_seed"]
+
+#: Optuna's samplers: random search, a quasi-random sequence, and the tree-structured Parzen estimator
+Search = Literal["random", "qmc", "tpe"]
 
 
-def suggest(space: Mapping[str, Mapping[str, Any]], seed: int, dataset: str, model: str, trial: int) -> dict[str, Any]:
-    """Draw the parameters of a trial by random search.
+def suggest(
+    space: Mapping[str, Mapping[str, Any]],
+    seed: int,
+    dataset: str,
+    model: str,
+    trial: int,
+    search: Search = "random",
+) -> dict[str, Any]:
+    """Find the parameters of a trial by its number alone, so that any job may run it, in any order.
 
     They depend neither on the sampler nor on the number of negatives: these are compared on equal settings.
 
@@ -21,16 +35,64 @@ def suggest(space: Mapping[str, Mapping[str, Any]], seed: int, dataset: str, mod
     :param dataset: the data set's name
     :param model: the model's name
     :param trial: the trial's number
+    :param search: ``"random"``, or ``"qmc"``, a scrambled Sobol sequence [bergstra2012]_, whose choices among listed
+        values are random
+
+    :raises ValueError: if the search needs the results of other trials
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.RandomSampler(seed=stable_seed(seed, dataset, model, trial, "parameters"))
-    study = optuna.create_study(sampler=sampler)
-    return dict(study.ask({name: _distribution(space[name]) for name in sorted(space)}).params)
+    distributions = distributions_of(space)
+    if search == "tpe":
+        raise ValueError("'tpe' suggests from the results of other trials: ask a study, see negsamp.hpo.run_trials")
+    with quiet_optuna():
+        study = optuna.create_study(sampler=sampler_of(search, seed, dataset, model, trial))
+        if search == "qmc":
+            # a sequence is gone through from its start, which costs next to nothing
+            for _ in range(trial):
+                study.tell(study.ask(distributions), 0.0)
+        return dict(study.ask(distributions).params)
+
+
+def sampler_of(search: Search, seed: int, dataset: str, model: str, trial: int) -> BaseSampler:
+    """Make Optuna's sampler for a trial.
+
+    ``"tpe"`` gets a new one for each trial, so that a search that was cut off goes on as if it had not been.
+
+    :raises ValueError: if there is no such search
+    """
+    match search:
+        case "random":
+            return RandomSampler(seed=stable_seed(seed, dataset, model, trial, "parameters"))
+        case "qmc":
+            of_all = stable_seed(seed, dataset, model, "sequence")
+            independent = RandomSampler(seed=of_all)
+            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+                return QMCSampler(
+                    scramble=True, seed=of_all, independent_sampler=independent, warn_independent_sampling=False
+                )
+        case "tpe":
+            return TPESampler(seed=stable_seed(seed, dataset, model, trial, "parameters"))
+    raise ValueError(f"the search is {search!r}; it must be random, qmc or tpe")
 
 
 def trial_seed(seed: int, dataset: str, model: str, trial: int | str) -> int:
     """Derive the seed of a training, the same for every sampler and number of negatives."""
     return stable_seed(seed, dataset, model, trial, "training")
+
+
+def distributions_of(space: Mapping[str, Mapping[str, Any]]) -> dict[str, BaseDistribution]:
+    """Return Optuna's distributions, in an order that does not depend on the config's."""
+    return {name: _distribution(space[name]) for name in sorted(space)}
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Have Optuna log nothing below a warning: the workflow's own logs say what a trial found."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 def _distribution(options: Mapping[str, Any]) -> BaseDistribution:

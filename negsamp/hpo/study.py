@@ -1,21 +1,37 @@
 """A study: its trials, and the retraining of the setting that is chosen among them."""
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from negsamp.datasets import SchemaDataset
-from negsamp.hpo.process import run_isolated, was_killed
-from negsamp.hpo.space import suggest, trial_seed
+from negsamp.hpo.choice import choose
+from negsamp.hpo.optuna_studies import SequentialStudy
+from negsamp.hpo.process import NO_COST, run_isolated, was_killed
+from negsamp.hpo.space import Search, suggest, trial_seed
 from negsamp.hpo.training import Options, Outcome, Study, Training
 from negsamp.io import digest, file_hash, read_json, write_json
 from negsamp.triples import triples_digest
 
-__all__ = ["retrain", "run_trials"]
+__all__ = ["SearchOptions", "retrain", "run_trials"]
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How settings are searched for."""
+
+    #: see :func:`negsamp.hpo.suggest`
+    space: Mapping[str, Mapping[str, Any]]
+    #: the base seed of the experiment
+    seed: int = 0
+    #: see :func:`negsamp.hpo.suggest`; ``"tpe"`` learns from the trials before, so that these must run in order
+    sampler: Search = "random"
+    #: seconds of training and evaluation after which a study starts no further trial; None: no limit
+    timeout: float | None = None
 
 
 def run_trials(
@@ -23,8 +39,7 @@ def run_trials(
     study: Study,
     trials: Iterable[int],
     *,
-    space: Mapping[str, Mapping[str, Any]],
-    seed: int,
+    search: SearchOptions,
     options: Options,
     pools: str | None,
     threads: int,
@@ -37,35 +52,51 @@ def run_trials(
 
     :param dataset: the data set
     :param study: the study
-    :param trials: the numbers of the trials
-    :param space: the search space, see :func:`negsamp.hpo.suggest`
-    :param seed: the base seed of the experiment
+    :param trials: the numbers of the trials; all from 0 on, in order, where the search is ``"tpe"``
+    :param search: how settings are searched for
     :param options: what all trainings have in common
-    :param pools: the stored pools; None for PyKEEN's own samplers
+    :param pools: the stored pools; None for samplers that have none beforehand
     :param threads: torch threads
     :param parts: the folder that finished trials are kept in
     :param code: a digest of the code that decides the result
 
-    :returns: the records and the costs of the trials, in their order
+    :returns: the records and the costs of the trials, in their order; fewer than were asked for if time was up
     """
     inputs = [code, threads, dataset.report, _triples(dataset), pools and file_hash(pools, "sha256")]
-    records, costs = [], []
+    decisive = [inputs, asdict(study), asdict(options)]
+    ask, tell = _search(study, search, parts / f"{digest([decisive, search.space, search.seed])}.journal")
+    records: list[dict[str, Any]] = []
+    costs: list[dict[str, Any]] = []
+    spent = 0.0
     for trial in trials:
-        training = Training(
-            dataset,
-            study,
-            suggest(space, seed, study.dataset, study.model, trial),
-            trial_seed(seed, study.dataset, study.model, trial),
-            options,
-            pools,
-            "validation",
-        )
-        decisive = [inputs, asdict(study), training.parameters, training.random_seed, asdict(options)]
-        record, cost = _kept_or_run(training, threads, parts / f"{digest(decisive)}.json")
-        logger.info("trial %d of %s: %s", trial, study, record["reason"] or record["metrics"])
-        records.append({**record, "trial": trial})
-        costs.append({**cost, "trial": trial})
+        if search.timeout is not None and spent >= search.timeout:
+            logger.info("%s: time is up after %d trials and %.0f s", study, len(records), spent)
+            break
+        random_seed = trial_seed(search.seed, study.dataset, study.model, trial)
+        training = Training(dataset, study, ask(trial), random_seed, options, pools, "validation")
+        part = parts / f"{digest([decisive, training.parameters, training.random_seed])}.json"
+        outcome = _kept_or_run(training, threads, part)
+        tell(trial, outcome.record)
+        logger.info("trial %d of %s: %s", trial, study, outcome.record["reason"] or outcome.record["metrics"])
+        records.append({**outcome.record, "trial": trial})
+        costs.append({**outcome.cost, "trial": trial})
+        spent += sum(outcome.cost[name] or 0.0 for name in ("training_s", "evaluation_s"))
     return records, costs
+
+
+def _search(
+    study: Study, search: SearchOptions, journal: Path
+) -> tuple[Callable[[int], Mapping[str, Any]], Callable[[int, Mapping[str, Any]], None]]:
+    """Say how the parameters of a trial are found, and what is done with its result."""
+    if search.sampler == "tpe":
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        sequential = SequentialStudy(journal, study, search.space, search.seed)
+        return sequential.ask, sequential.tell
+
+    def ask(trial: int) -> Mapping[str, Any]:
+        return suggest(search.space, search.seed, study.dataset, study.model, trial, search.sampler)
+
+    return ask, lambda trial, record: None
 
 
 def _triples(dataset: SchemaDataset) -> list[str]:
@@ -75,9 +106,9 @@ def _triples(dataset: SchemaDataset) -> list[str]:
 
 def _kept_or_run(training: Training, threads: int, part: Path) -> Outcome:
     if part.exists():
-        record, cost = read_json(part)
-        return record, cost
-    outcome = run_isolated(training, threads)
+        return Outcome(*read_json(part))
+    # validation ranks are what metrics and interval were made of: not kept
+    outcome = run_isolated(training, threads)._replace(ranks=None)
     if not was_killed(outcome):
         write_json(part, outcome)
     return outcome
@@ -86,31 +117,30 @@ def _kept_or_run(training: Training, threads: int, part: Path) -> Outcome:
 def retrain(
     dataset: SchemaDataset,
     study: Study,
-    best: Mapping[str, Any],
+    trials: Iterable[Mapping[str, Any]],
     *,
     seed: int,
     options: Options,
     pools: str | None,
     threads: int,
 ) -> Outcome:
-    """Train the chosen setting with a seed, and rank the test triples.
+    """Train the setting that is chosen among the trials with a seed, and rank the test triples.
 
     :param dataset: the data set
     :param study: the study
-    :param best: what :func:`negsamp.hpo.choose` returned
+    :param trials: the records of all its trials
     :param seed: the seed that the training's own is derived from, the same for every sampler
     :param options: what all trainings have in common
-    :param pools: the stored pools; None for PyKEEN's own samplers
+    :param pools: the stored pools; None for samplers that have none beforehand
     :param threads: torch threads
-
-    :returns: the record and the cost
     """
+    best = choose(list(trials))
     random_seed = trial_seed(seed, study.dataset, study.model, "retrained")
     if best["state"] == "failed":
         record = {key: value for key, value in best.items() if key not in ("trials", "failed")}
-        record["random_seed"] = random_seed
-        cost: dict[str, Any] = dict.fromkeys(("training_s", "evaluation_s", "peak_memory_mb"))
+        outcome = Outcome({**record, "random_seed": random_seed}, NO_COST, None)
     else:
+        # a parameter that is not taken was not recorded, and is not asked for
         training = Training(dataset, study, best["parameters"], random_seed, options, pools, "testing")
-        record, cost = run_isolated(training, threads)
-    return {**record, "trial": best["trial"], "seed": seed}, cost
+        outcome = run_isolated(training, threads)
+    return outcome._replace(record={**outcome.record, "trial": best["trial"], "seed": seed})

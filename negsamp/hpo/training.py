@@ -1,28 +1,55 @@
 """One training and its evaluation: what a trial and a retraining have in common."""
 
+from __future__ import annotations
+
+import inspect
 import platform
 import resource
+import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
+from pykeen.losses import loss_resolver
 from pykeen.pipeline import PipelineResult
+from pykeen.sampling import NegativeSampler, negative_sampler_resolver
+from pykeen.stoppers import EarlyStopper
+from pykeen.training.callbacks import TrainingCallback
 from pykeen.training.training_loop import NonFiniteLossError
 from pykeen.triples import CoreTriplesFactory
+from pykeen.typing import LongTensor
 
-from negsamp.callbacks import RefreshTrainingCallback
+from negsamp.callbacks import BestEpochTrainingCallback, RefreshTrainingCallback
 from negsamp.datasets import SchemaDataset
+from negsamp.evaluation import FastRankBasedEvaluator
 from negsamp.models import takes_regularizer, with_l2
 from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
 from negsamp.sampling import SAMPLERS, PoolNegativeSampler, SamplerHandle
+from negsamp.significance import mean_interval
 from negsamp.triples import triples_digest
 
-__all__ = ["Options", "Outcome", "Study", "Training"]
+__all__ = ["LOOPS", "Options", "Outcome", "Study", "Training", "takes_margin"]
 
-#: what a training found out, the same bytes for the same training; and what it cost, which is not
-Outcome = tuple[dict[str, Any], dict[str, Any]]
+#: PyKEEN's training loops that sample no negatives; a study may name one in place of a sampler, with 0 negatives
+LOOPS = ("lcwa", "symmetriclcwa")
+
+_MRR = "inverse_harmonic_mean_rank"
+
+
+class Outcome(NamedTuple):
+    """What came of a training, as it is written to JSON."""
+
+    #: what it found out, the same bytes for the same training
+    record: dict[str, Any]
+    #: what it cost, which is not
+    cost: dict[str, Any]
+    #: by side, the realistic rank of each ranked triple; None: it failed
+    ranks: dict[str, list[float]] | None
 
 
 @dataclass(frozen=True)
@@ -32,9 +59,9 @@ class Study:
     dataset: str
     #: a PyKEEN model by name
     model: str
-    #: a sampler of PyKEEN's or ours by name
+    #: a sampler of PyKEEN's or ours by name, or one of :data:`LOOPS`
     sampler: str
-    #: negatives a positive
+    #: negatives a positive; 0 where none are sampled
     negatives: int
 
 
@@ -45,6 +72,11 @@ class Options:
     epochs: int = 100
     batch_size: int = 1000
     embedding_dim: int = 100
+    #: PyKEEN's name of the loss, and its options; a ``margin``, where it takes one, is the trial's
+    loss: str = "marginranking"
+    loss_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    #: ``frequency``, ``patience`` and ``relative_delta`` of PyKEEN's early stopper, on validation MRR; None: all epochs
+    early_stopping: Mapping[str, Any] | None = None
     #: how many validation (test) triples are ranked, a fixed random choice; None: all
     max_evaluation_triples: int | None = None
     #: None: the first GPU, if there is one
@@ -74,39 +106,58 @@ class Training:
 
     def run(self) -> Outcome:
         """Train and rank. A training that diverges or runs out of memory is a result, recorded with its reason."""
-        handle = SamplerHandle()
-        metrics, reason = None, None
-        cost: dict[str, Any] = {"training_s": None, "evaluation_s": None}
+        handle, watch = SamplerHandle(), Stopwatch()
+        evaluator = FastRankBasedEvaluator(known_positives=self.dataset.validation.mapped_triples)
+        result, reason = None, None
         try:
-            result = self._pipeline(handle)
-            metrics = metrics_of(result.metric_results)
-            cost = {"training_s": result.train_seconds, "evaluation_s": result.evaluate_seconds}
+            with tempfile.TemporaryDirectory() as folder:
+                result = self._pipeline(handle, watch, evaluator, Path(folder) / "best.pt")
         except NonFiniteLossError as error:
             reason = f"diverged: {error}"
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
                 raise
             reason = f"out of memory: {str(error).partition(chr(10))[0]}"
-        peak_memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        return self.record(metrics, reason, handle.sampler), {
-            **cost,
-            "peak_memory_mb": peak_memory_mb,
+        cost = {
+            "training_s": result and result.train_seconds,
+            "sampling_s": result and watch.seconds if self.study.sampler not in LOOPS else None,
+            "evaluation_s": result and result.evaluate_seconds,
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "versions": _versions(),
         }
+        if result is None:
+            return Outcome(self.record(reason=reason, sampler=handle.sampler), cost, None)
+        ranks = evaluator.realistic_ranks
+        record = self.record(
+            metrics=metrics_of(result.metric_results),
+            interval=mean_interval(np.mean([1 / of_side for of_side in ranks.values()], axis=0)),
+            best_epoch=result.stopper.best_epoch if isinstance(result.stopper, EarlyStopper) else None,
+            sampler=handle.sampler,
+        )
+        return Outcome(record, cost, {str(side): of_side.tolist() for side, of_side in sorted(ranks.items())})
 
     def record(
-        self, metrics: dict[str, float] | None, reason: str | None, sampler: PoolNegativeSampler | None
+        self,
+        *,
+        metrics: dict[str, float] | None = None,
+        interval: tuple[float, float] | None = None,
+        best_epoch: int | None = None,
+        reason: str | None = None,
+        sampler: PoolNegativeSampler | None = None,
     ) -> dict[str, Any]:
         """Write down what the training was, and what came of it.
 
         :param metrics: None: the training failed
+        :param interval: the ends of a 95 % interval of the MRR, over the ranked triples
+        :param best_epoch: whose weights were ranked; None: the last one's
         :param reason: why it failed
         :param sampler: what has drawn; None: a sampler of PyKEEN's, or none that can be asked any more
         """
-        l2_weight = self.parameters["l2_weight"] if takes_regularizer(self.study.model) else None
+        given = self.parameters.items()
+        is_taken = {"margin": takes_margin(self.options.loss), "l2_weight": takes_regularizer(self.study.model)}
         return {
             **asdict(self.study),
-            "parameters": {**self.parameters, "l2_weight": l2_weight},
+            "parameters": {name: value if is_taken.get(name, True) else None for name, value in given},
             "random_seed": self.random_seed,
             "options": asdict(self.options),
             "ranked_triples": sample_triples(self._split, self.options.max_evaluation_triples).num_triples,
@@ -115,6 +166,8 @@ class Training:
             "state": "failed" if metrics is None else "complete",
             "reason": reason,
             "metrics": metrics,
+            "mrr_interval": interval,
+            "best_epoch": best_epoch,
             "slots": None if sampler is None else sampler.usage.total(),
             "inferred": None if sampler is None else sampler.inferred,
         }
@@ -124,31 +177,49 @@ class Training:
         split: CoreTriplesFactory = getattr(self.dataset, self.split)
         return split
 
-    def _pipeline(self, handle: SamplerHandle) -> PipelineResult:
+    def _pipeline(
+        self, handle: SamplerHandle, watch: Stopwatch, evaluator: FastRankBasedEvaluator, best_model_path: Path
+    ) -> PipelineResult:
         study, options = self.study, self.options
         ranked = sample_triples(self._split, options.max_evaluation_triples)
-        is_adaptive = study.sampler in SAMPLERS and SAMPLERS[study.sampler].needs == "training"
+        watched = sample_triples(self.dataset.validation, options.max_evaluation_triples)
+        callbacks: list[TrainingCallback] = []
+        if study.sampler in SAMPLERS and SAMPLERS[study.sampler].needs == "training":
+            callbacks.append(RefreshTrainingCallback(**options.refresh))
+        stopping: dict[str, Any] = {}
+        if options.early_stopping is not None:
+            callbacks.append(BestEpochTrainingCallback(best_model_path))
+            stopping = {
+                "stopper": "early",
+                "stopper_kwargs": {
+                    **options.early_stopping,
+                    "metric": f"both.realistic.{_MRR}",
+                    "best_model_path": best_model_path,
+                },
+            }
+        margin = {"margin": self.parameters["margin"]} if takes_margin(options.loss) else {}
         return run_pipeline(
             training=self.dataset.training,
             # PyKEEN wants all three splits: what is ranked stands in, so that no test triple is given to a trial
-            validation=self.dataset.validation if self.split == "testing" else ranked,
+            validation=watched,
             testing=ranked,
             model=study.model,
             model_kwargs=with_l2(study.model, {"embedding_dim": options.embedding_dim}, self.parameters["l2_weight"]),
-            loss="marginranking",
-            loss_kwargs={"margin": self.parameters["margin"]},
+            loss=options.loss,
+            loss_kwargs={**options.loss_kwargs, **margin},
             learning_rate=self.parameters["learning_rate"],
-            training_loop="slcwa",
+            training_loop=study.sampler if study.sampler in LOOPS else "slcwa",
             # PyKEEN's size probing would draw negatives that no training sees
             training_loop_kwargs={"automatic_memory_optimization": False},
             training_kwargs={
                 "num_epochs": options.epochs,
                 "batch_size": options.batch_size,
                 "pin_memory": False,
-                "callbacks": RefreshTrainingCallback(**options.refresh) if is_adaptive else None,
+                "callbacks": callbacks or None,
             },
-            negative_sampler=study.sampler,
-            negative_sampler_kwargs=self._sampler_kwargs(handle),
+            **stopping,
+            **self._sampling(handle, watch),
+            evaluator=evaluator,
             evaluation_kwargs={
                 # the triples of the split that are not ranked are positives all the same
                 "additional_filter_triples": [self._split.mapped_triples],
@@ -159,11 +230,43 @@ class Training:
             random_seed=self.random_seed,
         )
 
-    def _sampler_kwargs(self, handle: SamplerHandle) -> dict[str, Any]:
+    def _sampling(self, handle: SamplerHandle, watch: Stopwatch) -> dict[str, Any]:
+        sampler = self.study.sampler
+        if sampler in LOOPS:
+            return {}
         kwargs: dict[str, Any] = {"num_negs_per_pos": self.study.negatives}
-        if self.study.sampler not in SAMPLERS:
-            return kwargs
-        return {**kwargs, **self.options.sampling, "pools": self.pools, "schema": self.dataset.schema, "handle": handle}
+        if sampler in SAMPLERS:
+            own = {"pools": self.pools, "schema": self.dataset.schema, "handle": handle}
+            kwargs = {**kwargs, **self.options.sampling, **own}
+        return {
+            "negative_sampler": watch.over(negative_sampler_resolver.lookup(sampler)),
+            "negative_sampler_kwargs": kwargs,
+        }
+
+
+class Stopwatch:
+    """Adds up what a sampler takes, PyKEEN's as well as ours."""
+
+    def __init__(self) -> None:
+        """Start at zero."""
+        self.seconds = 0.0
+
+    def over(self, sampler: type[NegativeSampler]) -> type[NegativeSampler]:
+        """Return the same class, whose draws are timed."""
+        draw = sampler.sample
+
+        def sample(this: NegativeSampler, positive_batch: LongTensor) -> Any:
+            start = time.perf_counter()
+            drawn = draw(this, positive_batch)
+            self.seconds += time.perf_counter() - start
+            return drawn
+
+        return type(sampler.__name__, (sampler,), {"sample": sample, "__module__": sampler.__module__})
+
+
+def takes_margin(loss: str) -> bool:
+    """Tell whether a loss has an option ``margin``."""
+    return "margin" in inspect.signature(loss_resolver.lookup(loss)).parameters
 
 
 def _versions() -> dict[str, str]:

@@ -9,7 +9,14 @@ from negsamp.results.collect import (
     read_statistics,
     read_timings,
 )
-from negsamp.results.figures import FIGURES, negatives_figure, pool_sizes_figure, write_figure
+from negsamp.results.comparison import compare_with_random
+from negsamp.results.figures import (
+    FIGURES,
+    fallback_figure,
+    negatives_figure,
+    pool_sizes_figure,
+    write_figure,
+)
 from negsamp.results.tables import (
     TABLES,
     Table,
@@ -27,8 +34,10 @@ __all__ = [
     "TABLES",
     "Table",
     "average_seeds",
+    "compare_with_random",
     "cost_table",
     "datasets_table",
+    "fallback_figure",
     "link_prediction_table",
     "negatives_figure",
     "parameters_table",

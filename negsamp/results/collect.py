@@ -15,8 +15,10 @@ from negsamp.errors import InputError
 from negsamp.hpo.choice import choose
 from negsamp.io import read_json, read_jsonl
 from negsamp.pipeline import METRICS as PYKEEN_METRICS
+from negsamp.ranks import read_ranks
 
 __all__ = [
+    "INTERVAL",
     "METRICS",
     "PARAMETERS",
     "STUDY",
@@ -25,6 +27,7 @@ __all__ = [
     "read_chosen",
     "read_finals",
     "read_histograms",
+    "read_reciprocal_ranks",
     "read_reports",
     "read_statistics",
     "read_timings",
@@ -41,7 +44,9 @@ METRICS = list(PYKEEN_METRICS)
 #: what a trial varies
 PARAMETERS = ["margin", "learning_rate", "l2_weight"]
 #: what a timing file counts; null where it was not measured
-COSTS = ["training_s", "evaluation_s", "peak_memory_mb"]
+COSTS = ["training_s", "sampling_s", "evaluation_s", "peak_memory_mb"]
+#: the ends of a 95 % interval of the MRR over the ranked triples
+INTERVAL = ["mrr_low", "mrr_high"]
 
 SPLITS = ["training", "validation", "testing"]
 SPLIT_COUNTS = ["lines", "distinct", "unseen"]
@@ -50,11 +55,10 @@ SCHEMA_COUNTS = ["classes", "typed_entities", "domains", "ranges", "domains_and_
 #: pool sizes whose cumulative share the statistics give
 SIZES = ["0", "2", "10", "40", "100"]
 
-# the folders and the name of a timing file say what it timed; its content does not
-_TIMING_PATH = re.compile(
-    r"(?P<dataset>[^/]+)/(?P<model>[^/]+)/(?P<sampler>[^/]+)/(?P<negatives>\d+)/"
-    r"(?:seed-(?P<seed>\d+)|trials-[^/]+)\.timing\.json"
-)
+# the folders and the name of a file say which run it is of, where its content does not
+_STUDY_PATH = r"(?P<dataset>[^/]+)/(?P<model>[^/]+)/(?P<sampler>[^/]+)/(?P<negatives>\d+)/"
+_TIMING_PATH = re.compile(_STUDY_PATH + r"(?:seed-(?P<seed>\d+)|trials-[^/]+)\.timing\.json")
+_RANKS_PATH = re.compile(_STUDY_PATH + r"seed-(?P<seed>\d+)\.ranks\.csv\.gz")
 
 
 def read_reports(paths: Paths) -> pd.DataFrame:
@@ -157,7 +161,7 @@ def read_chosen(paths: Paths) -> pd.DataFrame:
     for row in _read(paths, rows, [*STUDY, "trial", "record"], [*STUDY, "trial"], "trials", read_jsonl).itertuples():
         studies.setdefault(tuple(row[1:5]), []).append(row.record)
     chosen = [choose(records) for records in studies.values()]
-    columns = [*STUDY, "inferred", "state", "reason", *PARAMETERS, *METRICS, "trial", "trials", "failed"]
+    columns = [*STUDY, "inferred", "state", "reason", *PARAMETERS, *METRICS, *INTERVAL, "trial", "trials", "failed"]
     found = [{**_outcome(record), **{name: record[name] for name in columns[-3:]}} for record in chosen]
     # a whole number stays one beside the blank of a study that chose nothing
     return pd.DataFrame(found, columns=columns).astype({"trial": "Int64"})
@@ -220,6 +224,31 @@ def read_timings(paths: Paths) -> pd.DataFrame:
 
     key = [*STUDY, "stage", "number"]
     return _read(paths, rows, [*key, *COSTS], key, kind="a timing")
+
+
+def read_reciprocal_ranks(paths: Paths) -> dict[tuple[str, str, str, int, int], pd.DataFrame]:
+    """Read the ranks of retrainings, and average the reciprocals over the two sides of each triple.
+
+    :param paths: ``seed-{seed}.ranks.csv.gz`` files, in their folders ``{dataset}/{model}/{sampler}/{negatives}/``
+
+    :returns: data set, model, sampler, number of negatives and seed → columns ``head``, ``relation``, ``tail``,
+        ``reciprocal_rank``; one row a test triple, none where the retraining failed
+
+    :raises InputError: if a file is missing or damaged, or lies elsewhere
+    """
+    found = {}
+    for path in map(Path, paths):
+        place = _RANKS_PATH.search(path.as_posix())
+        if place is None:
+            raise InputError(
+                f"{path}: the path does not say whose ranks these are; expected "
+                "{dataset}/{model}/{sampler}/{negatives}/seed-{seed}.ranks.csv.gz"
+            )
+        ranks = read_ranks(path)
+        mean = (1 / ranks["head_rank"] + 1 / ranks["tail_rank"]) / 2
+        key = (place["dataset"], place["model"], place["sampler"], int(place["negatives"]), int(place["seed"]))
+        found[key] = ranks[["head", "relation", "tail"]].assign(reciprocal_rank=mean)
+    return found
 
 
 def average_seeds(finals: pd.DataFrame) -> pd.DataFrame:
@@ -300,6 +329,7 @@ def _outcome(record: Any) -> Row:
         "reason": record["reason"],
         **{name: _number(parameters[name]) for name in PARAMETERS},
         **{name: _number(metrics[name]) for name in METRICS},
+        **dict(zip(INTERVAL, map(_number, record["mrr_interval"] or (None, None)), strict=True)),
     }
 
 

@@ -6,18 +6,20 @@ Nothing here touches pyplot or the reader's own matplotlib settings, so a figure
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib.style
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from negsamp.io import atomic_path
 from negsamp.results.collect import STUDY, Paths, average_seeds, read_finals, read_histograms, require
+from negsamp.results.comparison import BASELINE
 from negsamp.results.tables import sampler_label
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "FIGURES",
     "PAGE",
     "SAMPLER_STYLES",
+    "fallback_figure",
     "house_style",
     "negatives_figure",
     "pool_sizes_figure",
@@ -110,39 +113,130 @@ def negatives_figure(
     :raises InputError: if a record is missing or damaged
     """
     shown = _applicable(dataset, samplers, not_applicable)
-    values = sorted(negatives)
-    studies = [(dataset, model, sampler, number) for model in models for sampler in shown for number in values]
+    means = average_seeds(_finals(finals, dataset, models, shown, negatives, seeds))
+    mrr = {name: f"inverse_harmonic_mean_rank_{name}" for name in ("mean", "std")}
+    means = means.rename(columns={column: name for name, column in mrr.items()})
+    panels = {model: ("test MRR", _by_sampler(means[means["model"] == model])) for model in models}
+    return _lines_figure(panels, samplers, shown, negatives, seeds)
+
+
+def fallback_figure(
+    finals: Paths,
+    *,
+    dataset: str,
+    models: Sequence[str],
+    samplers: Sequence[str],
+    negatives: Sequence[int],
+    seeds: Sequence[int],
+    not_applicable: Collection[Sequence[str]] = (),
+) -> Figure:
+    """Draw the share of slots that the fallback filled, and how far each sampler is from random negatives.
+
+    The first panel is over all models and seeds; the others, one a model, have the mean difference of test MRR from
+    that of ``random`` with the same number of negatives and seed, and its standard deviation over seeds. They are left
+    out where there is no ``random``.
+
+    :param finals: a ``seed-{seed}.json`` of each study and seed
+    :param dataset: the data set
+    :param models: the models, in order
+    :param samplers: the samplers, in order
+    :param negatives: the numbers of negatives
+    :param seeds: the seeds averaged over
+    :param not_applicable: the data sets and samplers that do not go together
+
+    :raises InputError: if a record is missing or damaged
+    """
+    shown = _applicable(dataset, samplers, not_applicable)
+    runs = _finals(finals, dataset, models, shown, negatives, seeds)
+    counted = runs[runs["slots"].notna()]
+    counted = counted.assign(mean=[_share_of_fallback(slots) for slots in counted["slots"]])
+    shares = counted.groupby(["sampler", "negatives"]).agg({"mean": "mean", "inferred": "any"}).reset_index()
+    panels = {"all models": ("slots filled by the fallback", _by_sampler(shares.assign(std=np.nan)))}
+    if BASELINE in shown:
+        keys = ["model", "negatives", "seed"]
+        mrr = "inverse_harmonic_mean_rank"
+        baseline = runs[runs["sampler"] == BASELINE].set_index(keys)[mrr].rename("baseline")
+        gaps = runs.join(baseline, on=keys)
+        gaps = gaps.assign(gap=gaps[mrr] - gaps["baseline"])
+        found = gaps.groupby(["model", "sampler", "negatives"]).agg(
+            mean=("gap", "mean"), std=("gap", "std"), inferred=("inferred", "any")
+        )
+        for model in models:
+            of_model = found.loc[model].reset_index() if model in found.index else found.iloc[:0].reset_index()
+            panels[model] = ("test MRR above random", _by_sampler(of_model))
+    return _lines_figure(panels, samplers, shown, negatives, seeds)
+
+
+def _finals(
+    finals: Paths,
+    dataset: str,
+    models: Sequence[str],
+    samplers: Sequence[str],
+    negatives: Sequence[int],
+    seeds: Sequence[int],
+) -> pd.DataFrame:
+    """Read the retrainings that a figure shows."""
+    studies = [(dataset, model, sampler, number) for model in models for sampler in samplers for number in negatives]
     runs = [(*study, seed) for study in studies for seed in seeds]
-    means = average_seeds(require(read_finals(finals), [*STUDY, "seed"], runs, "the retraining of a study"))
+    return require(read_finals(finals), [*STUDY, "seed"], runs, "the retraining of a study")
+
+
+def _share_of_fallback(slots: dict[str, int]) -> float:
+    """Return which share of the slots neither the sampler's own pool filled nor nothing."""
+    own = sum(count for stage, count in slots.items() if stage in ("pool", "masked"))
+    return 1 - own / max(sum(slots.values()), 1)
+
+
+def _by_sampler(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {str(sampler): line for sampler, line in frame.groupby("sampler")}
+
+
+def _lines_figure(
+    panels: Mapping[str, tuple[str, Mapping[str, pd.DataFrame]]],
+    samplers: Sequence[str],
+    shown: Sequence[str],
+    negatives: Sequence[int],
+    seeds: Sequence[int],
+) -> Figure:
+    """Draw values against the number of negatives, one line a sampler.
+
+    :param panels: title → what the vertical axis shows, and the line of each sampler: columns ``negatives``, ``mean``,
+        ``std`` (blank: no error bar) and ``inferred``
+    :param samplers: all samplers, which decide on the styles
+    :param shown: those that are shown, in order
+    :param negatives: the numbers of negatives
+    :param seeds: the seeds that the values are over
+    """
     styles = sampler_styles(samplers)
-    across = min(len(models), 3)
-    down = -(-len(models) // across)
+    across = min(len(panels), 3)
+    down = -(-len(panels) // across)
     with house_style():
         width, height = (COLUMN, 3.2) if across == 1 else (PAGE, 2.3)
         figure = Figure(figsize=(width, height * down + 0.4), layout="constrained")
-        panels = figure.subplots(down, across, squeeze=False).flat
-        for model, panel in zip(models, panels, strict=False):
+        places = figure.subplots(down, across, squeeze=False).flat
+        for (title, (vertical, lines)), panel in zip(panels.items(), places, strict=False):
             for turn, sampler in enumerate(shown):
-                line = means[(means["model"] == model) & (means["sampler"] == sampler)]
+                if sampler not in lines:
+                    continue
+                line = lines[sampler]
                 # a little beside one another, as error bars would else hide error bars
                 aside = 10 ** (0.015 * (turn - (len(shown) - 1) / 2)) if len(seeds) > 1 else 1
                 panel.errorbar(
                     line["negatives"] * aside,
-                    line["inverse_harmonic_mean_rank_mean"],
-                    yerr=line["inverse_harmonic_mean_rank_std"] if len(seeds) > 1 else None,
+                    line["mean"],
+                    yerr=line["std"] if line["std"].notna().any() else None,
                     label=sampler_label(sampler, inferred=bool(line["inferred"].any())),
                     capsize=2,
                     elinewidth=0.8,
                     **styles[sampler],
                 )
-            panel.set_title(model)
+            panel.set_title(title)
             panel.set_xscale("log")
-            _mark(panel, values)
+            _mark(panel, sorted(negatives))
             panel.set_xlabel("negatives per positive")
-        for panel in panels:
+            panel.set_ylabel(vertical)
+        for panel in places:
             panel.remove()
-        for panel in figure.axes[::across]:
-            panel.set_ylabel("test MRR")
         _legend(figure)
     return figure
 
@@ -230,11 +324,12 @@ def _mark(panel: Axes, ticks: Sequence[int]) -> None:
 
 def _legend(figure: Figure) -> None:
     """Name the lines of all panels once, below them, without their error bars."""
-    handles, labels = figure.axes[0].get_legend_handles_labels()
+    # a panel may lack some of them
+    handles, labels = max((panel.get_legend_handles_labels() for panel in figure.axes), key=lambda found: len(found[1]))
     lines = [handle[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles]
     columns = 2 if figure.get_figwidth() < PAGE else 5
     figure.legend(lines, labels, loc="outside lower center", ncols=columns, columnspacing=1.2, handlelength=2.6)
 
 
 #: by their names in the workflow
-FIGURES = {"negatives": negatives_figure, "pool_sizes": pool_sizes_figure}
+FIGURES = {"negatives": negatives_figure, "fallback": fallback_figure, "pool_sizes": pool_sizes_figure}

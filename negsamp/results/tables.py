@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ import pandas as pd
 
 from negsamp.io import atomic_path
 from negsamp.results.collect import (
+    INTERVAL,
     METRICS,
     PARAMETERS,
     SIZES,
@@ -34,6 +35,7 @@ from negsamp.results.collect import (
     read_timings,
     require,
 )
+from negsamp.results.comparison import BETTER, COMPARED, EQUAL, WORSE, compare_with_random
 
 __all__ = [
     "SAMPLER_LABELS",
@@ -54,6 +56,9 @@ Pair: TypeAlias = Sequence[str]
 #: data set, model, sampler, number of negatives; no number (and no study) where the data set cannot serve the sampler
 Study: TypeAlias = tuple[str, str, str, int | None]
 
+#: the row without sampled negatives: the training loop, as ``sampler``, and the ``models`` it is run for
+Reference: TypeAlias = Mapping[str, Any] | None
+
 #: how tables and figures call the samplers; others keep their registered name
 SAMPLER_LABELS = {
     "basic": "basic",
@@ -67,6 +72,8 @@ SAMPLER_LABELS = {
     "adversarial": "adversarial",
     "adaptiveadversarial": "adaptive adversarial",
     "given": "given",
+    "lcwa": "no sampling (LCWA)",
+    "symmetriclcwa": "no sampling (1-vs-all)",
 }
 
 #: the metrics of the link prediction table
@@ -76,6 +83,10 @@ _NOTHING = "—"
 _COMPLETE = "complete"
 _FAILED = "failed"
 _NOT_APPLICABLE = "not applicable"
+_NOT_RUN = "not run"
+
+#: how a cell tells how it compares with random negatives
+_MARKS = {BETTER: " ↑", WORSE: " ↓", EQUAL: " ="}
 
 #: what may fill a slot, in the order of a fallback; ancestors carry their distance (``ancestors_1``)
 _STAGES = ["pool", "ancestors", "typed", "typedbyclass", "relational", "corrupt", "everything", "masked", "rescued"]
@@ -100,6 +111,8 @@ _LATEX = str.maketrans(
         "–": "--",
         "—": "---",
         "→": r"$\to$",
+        "↑": r"$\uparrow$",
+        "↓": r"$\downarrow$",
         "…": r"\ldots{}",
     }
 )
@@ -287,6 +300,7 @@ def pools_table(
 def link_prediction_table(
     finals: Paths,
     trials: Paths,
+    ranks: Paths,
     *,
     dataset: str,
     models: Sequence[str],
@@ -294,45 +308,62 @@ def link_prediction_table(
     negatives: Sequence[int],
     seeds: Sequence[int],
     not_applicable: Collection[Pair] = (),
+    reference: Reference = None,
+    timeout: float | None = None,
 ) -> Table:
     """Compare samplers and numbers of negatives by link prediction on test, the best of each column in bold.
 
+    The MRR of each study is marked as better or worse than that of random negatives, or as no different from it, see
+    :func:`negsamp.results.compare_with_random`.
+
     :param finals: a ``seed-{seed}.json`` of each study and seed
     :param trials: ``trials-{chunk}.jsonl``, all chunks of each study
+    :param ranks: a ``seed-{seed}.ranks.csv.gz`` of each study and seed
     :param dataset: the data set
     :param models: the models, in order
     :param samplers: the samplers, in order
     :param negatives: the numbers of negatives, in order
     :param seeds: the seeds averaged over
     :param not_applicable: the data sets and samplers that do not go together
+    :param reference: the row without sampled negatives
+    :param timeout: the seconds after which a study started no further trial
 
     :raises InputError: if a record is missing or damaged
     """
-    keys = _studies([dataset], models, samplers, negatives, not_applicable)
+    keys = _studies([dataset], models, samplers, negatives, not_applicable, reference)
     wanted = _wanted_finals(finals, keys, seeds)
+    compared = compare_with_random(ranks, [(*key[:3], key[3]) for key in keys if key[3] is not None], seeds)
+    comparisons = {tuple(row[name] for name in STUDY): row for row in compared.to_dict("records")}
     ranked = wanted.loc[wanted["state"] == _COMPLETE, "ranked_triples"].unique()
     retrained = _rows(average_seeds(wanted), STUDY, keys, "the retraining of a study")
     searches = read_chosen(trials)[[*STUDY, "trials", "failed"]].rename(columns={"failed": "trials_failed"})
     searched = _rows(searches, STUDY, keys, "trials of a study")
     # the state is the retraining's: a study is told by what it yields on test
-    found = [{**search, **final} for search, final in zip(searched, retrained, strict=True)]
+    found = [
+        {**search, **final, **comparisons.get(key, {})}
+        for key, search, final in zip(keys, searched, retrained, strict=True)
+    ]
     studies = dict(zip(keys, found, strict=True))
 
     rows: list[list[str]] = []
     means: list[list[float]] = []
-    for _, _, sampler, number in _studies([dataset], models[:1], samplers, negatives, not_applicable):
-        rows.append([_label(studies[dataset, models[0], sampler, number]), _count(number)])
+    # each sampler and number once, whichever models have it
+    for sampler, number in dict.fromkeys((sampler, number) for _, _, sampler, number in keys):
+        of_models = [studies.get((dataset, model, sampler, number), {"state": _NOT_RUN}) for model in models]
+        inferred = any(row.get("inferred") is True for row in of_models)
+        rows.append([sampler_label(sampler, inferred=inferred), _count(number or None)])
         means.append([math.nan, math.nan])
-        for model in models:
-            row = studies[dataset, model, sampler, number]
+        for row in of_models:
             complete = row["state"] == _COMPLETE
             scores = [(row[f"{metric}_mean"], row[f"{metric}_std"]) for metric in _RANKING] if complete else []
-            rows[-1] += [_with_deviation(*score) for score in scores] or _told(row, len(_RANKING))
+            cells = [_with_deviation(*score) for score in scores] or _told(row, len(_RANKING))
+            cells[0] += _MARKS.get(str(row.get("verdict")), "")
+            rows[-1] += cells
             means[-1] += [mean for mean, _ in scores] or [math.nan] * len(_RANKING)
 
     counts = ["seeds", "seeds_failed", "trials", "trials_failed"]
     moments = [f"{metric}_{moment}" for metric in METRICS for moment in ["mean", "std"]]
-    raw = _raw(found, [*STUDY, "inferred", "state", *moments, *counts], counts)
+    raw = _raw(found, [*STUDY, "inferred", "state", *moments, *COMPARED, *counts], counts)
     runs, runs_failed, tried, tried_failed = (int(raw[name].sum()) for name in counts)
     over = f"mean ± sample standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
     header = [("", "sampler"), ("", "negatives"), *[(model, name) for model in models for name in _RANKING.values()]]
@@ -343,6 +374,7 @@ def link_prediction_table(
         label=f"link-prediction-{dataset}",
         notes=(
             f"{', '.join(map(_count, ranked)) or 'No'} test triples ranked, {over}; the best of each column in bold. "
+            f"{_of_comparisons(len(compared), len(seeds))}{_of_timeout(timeout)}"
             f"Trials: {tried:,}, failed: {tried_failed:,}. "
             f"Retrainings: {runs:,}, failed and left out: {runs_failed:,}. "
             f"Studies without a result: {sum(row['state'] == _FAILED for row in found):,}."
@@ -359,6 +391,7 @@ def parameters_table(
     samplers: Sequence[str],
     negatives: Sequence[int],
     not_applicable: Collection[Pair] = (),
+    reference: Reference = None,
 ) -> Table:
     """List the hyper-parameters that each study chose.
 
@@ -368,27 +401,33 @@ def parameters_table(
     :param samplers: the samplers, in order
     :param negatives: the numbers of negatives, in order
     :param not_applicable: the data sets and samplers that do not go together
+    :param reference: the row without sampled negatives
 
     :raises InputError: if a record is missing or damaged
     """
-    keys = _studies(datasets, models, samplers, negatives, not_applicable)
+    keys = _studies(datasets, models, samplers, negatives, not_applicable, reference)
     found = _rows(read_chosen(trials), STUDY, keys, "trials of a study")
     rows = []
     for row in found:
         cells = _told(row, 5)
         if row["state"] == _COMPLETE:
             weight = "no regularizer" if math.isnan(row["l2_weight"]) else f"{row['l2_weight']:.2e}"
-            setting = [_number(row["margin"], "g"), _number(row["learning_rate"], ".2e"), weight]
-            cells = [_count(row["trial"]), *setting, _number(row["inverse_harmonic_mean_rank"], ".3f")]
+            margin = "no margin" if math.isnan(row["margin"]) else f"{row['margin']:g}"
+            setting = [margin, _number(row["learning_rate"], ".2e"), weight]
+            mrr, low, high = (_number(row[name], ".3f") for name in ["inverse_harmonic_mean_rank", *INTERVAL])
+            cells = [_count(row["trial"]), *setting, f"{mrr} [{low}, {high}]"]
         rows.append([*_names(row), *cells, _count(row.get("trials")), _count(row.get("failed"))])
     searched = ["trial", "margin", "learning rate", "L2 weight", "validation MRR", "trials", "failed"]
-    columns = [*STUDY, "inferred", "state", "reason", "trial", *PARAMETERS, *METRICS, "trials", "failed"]
+    columns = [*STUDY, "inferred", "state", "reason", "trial", *PARAMETERS, *METRICS, *INTERVAL, "trials", "failed"]
     return Table(
         raw=_raw(found, columns, counts=["trial", "trials", "failed"]),
         display=pd.DataFrame(rows, columns=["data set", "model", "sampler", "negatives", *searched]),
         title="Chosen hyper-parameters",
         label="parameters",
-        notes="The trial with the best validation MRR of each study; trials count from 0.",
+        notes=(
+            "The trial with the best validation MRR of each study; trials count from 0. In brackets: a 95 % bootstrap "
+            "interval over the validation triples."
+        ),
         text_columns=3,
     )
 
@@ -402,6 +441,7 @@ def slots_table(
     negatives: Sequence[int],
     seeds: Sequence[int],
     not_applicable: Collection[Pair] = (),
+    reference: Reference = None,
 ) -> Table:
     """Count what filled the slots: the pool, the stages of a fallback, nothing (masked), or a rescue.
 
@@ -412,10 +452,11 @@ def slots_table(
     :param negatives: the numbers of negatives, in order
     :param seeds: the seeds summed over
     :param not_applicable: the data sets and samplers that do not go together
+    :param reference: the row without sampled negatives
 
     :raises InputError: if a record is missing or damaged
     """
-    keys = _studies(datasets, models, samplers, negatives, not_applicable)
+    keys = _studies(datasets, models, samplers, negatives, not_applicable, reference)
     states: dict[Study, str] = {key: _NOT_APPLICABLE if key[3] is None else _FAILED for key in keys}
     counts: dict[Study, dict[str, int]] = {key: {} for key in keys}
     inferred: dict[Study, bool] = {}
@@ -458,6 +499,7 @@ def cost_table(
     negatives: Sequence[int],
     seeds: Sequence[int],
     not_applicable: Collection[Pair] = (),
+    reference: Reference = None,
 ) -> Table:
     """Tell what the studies cost in time and memory: the one table that differs from run to run.
 
@@ -468,14 +510,17 @@ def cost_table(
     :param negatives: the numbers of negatives, in order
     :param seeds: the seeds averaged over
     :param not_applicable: the data sets and samplers that do not go together
+    :param reference: the row without sampled negatives
 
     :raises InputError: if a timing is missing or damaged
     """
-    keys = _studies(datasets, models, samplers, negatives, not_applicable)
+    keys = _studies(datasets, models, samplers, negatives, not_applicable, reference)
     read = read_timings(timings)
     wanted = [(*key, "final", seed) for key in keys if key[3] is not None for seed in seeds]
     finals = require(read, [*STUDY, "stage", "number"], wanted, "the timing of a retraining").groupby(STUDY)
-    costs = finals.agg({"training_s": "mean", "evaluation_s": "mean", "peak_memory_mb": "max"}).reset_index()
+    spent = {"training_s": "mean", "sampling_s": "mean", "evaluation_s": "mean", "peak_memory_mb": "max"}
+    costs = finals.agg(spent).reset_index()
+    costs["sampling_share"] = costs["sampling_s"] / costs["training_s"]
     trials = read[read["stage"] == "trial"]
     # min_count: seconds that nobody measured are unknown, not zero
     trials = trials.assign(trials_s=trials[["training_s", "evaluation_s"]].sum(axis=1, min_count=1))
@@ -488,15 +533,21 @@ def cost_table(
             strict=True,
         )
     ]
-    names = ["training_s", "evaluation_s", "peak_memory_mb", "trials_s"]
+    forms = {
+        "training_s": ",.1f",
+        "sampling_share": ".1%",
+        "evaluation_s": ",.1f",
+        "peak_memory_mb": ",.1f",
+        "trials_s": ",.1f",
+    }
     rows = []
     for row in found:
         complete = row["state"] == _COMPLETE
-        cells = [_number(row[name], ",.1f") for name in names] if complete else _told(row, len(names))
+        cells = [_number(row[name], form) for name, form in forms.items()] if complete else _told(row, len(forms))
         rows.append([*_names(row), *cells])
-    header = ["training (s)", "evaluation (s)", "peak memory (MB)", "all trials (s)"]
+    header = ["training (s)", "of it sampling", "evaluation (s)", "peak memory (MB)", "all trials (s)"]
     return Table(
-        raw=_raw(found, [*STUDY, "state", *names], counts=[]),
+        raw=_raw(found, [*STUDY, "state", "sampling_s", *forms], counts=[]),
         display=pd.DataFrame(rows, columns=["data set", "model", "sampler", "negatives", *header]),
         title="Cost",
         label="cost",
@@ -514,16 +565,41 @@ def _studies(
     samplers: Sequence[str],
     negatives: Sequence[int],
     not_applicable: Collection[Pair],
+    reference: Reference,
 ) -> list[Study]:
-    """List the rows of a table: the studies, and once for each model what is not applicable."""
+    """List the rows of a table: the studies, once for each model what is not applicable, and the reference."""
     excluded = set(map(tuple, not_applicable))
     return [
         (dataset, model, sampler, number)
         for dataset in datasets
         for model in models
-        for sampler in samplers
-        for number in ([None] if (dataset, sampler) in excluded else negatives)
+        for sampler, numbers in [
+            *((sampler, [None] if (dataset, sampler) in excluded else negatives) for sampler in samplers),
+            *([(reference["sampler"], [0])] if reference and model in reference["models"] else []),
+        ]
+        for number in numbers
     ]
+
+
+def _of_comparisons(number: int, seeds: int) -> str:
+    """Explain the marks."""
+    if not number:
+        return ""
+    over = "seeds and triples" if seeds > 1 else "triples"
+    return (
+        "MRR against random negatives of the same number, on the same triples and seeds: ↑ better, ↓ worse, = no "
+        f"difference at 5 % (paired bootstrap over {over}, Holm's correction over {number:,} comparisons). "
+    )
+
+
+def _of_timeout(timeout: float | None) -> str:
+    """Warn of what depends on how fast a machine is."""
+    if timeout is None:
+        return ""
+    return (
+        f"A study starts no trial after {timeout:,g} s, so that another machine may run other trials: not reproducible "
+        "to the byte. "
+    )
 
 
 def _wanted_finals(finals: Paths, keys: Sequence[Study], seeds: Sequence[int]) -> pd.DataFrame:
@@ -553,7 +629,7 @@ def _raw(rows: Sequence[dict[str, Any]], columns: Sequence[str], counts: Sequenc
 
 def _names(row: dict[str, Any]) -> list[str]:
     """Display what names a study."""
-    return [row["dataset"], row["model"], _label(row), _count(row["negatives"])]
+    return [row["dataset"], row["model"], _label(row), _count(row["negatives"] or None)]
 
 
 def _label(row: dict[str, Any]) -> str:

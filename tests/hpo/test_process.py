@@ -46,7 +46,7 @@ class Counting(Training):
     """Tells how many threads it has, and which process it is."""
 
     def run(self) -> Outcome:
-        return self.record(None, "none", None), {"threads": torch.get_num_threads(), "pid": os.getpid()}
+        return Outcome(self.record(reason="none"), {"threads": torch.get_num_threads(), "pid": os.getpid()}, None)
 
 
 class Freeing(Training):
@@ -57,7 +57,9 @@ class Freeing(Training):
         large = torch.ones(10_000_000)
         held = memory()["resident_mb"]
         del large
-        return self.record(None, "none", None), {"held": held - before, "kept": memory()["resident_mb"] - before}
+        return Outcome(
+            self.record(reason="none"), {"held": held - before, "kept": memory()["resident_mb"] - before}, None
+        )
 
 
 class Sleeping(Training):
@@ -81,16 +83,17 @@ def two_threads():
 def test_a_killed_training_is_recorded_by_its_parent(cls: type[Training], reason: str, make_training: Make) -> None:
     training = make_training(cls=cls)
     outcome = run_isolated(training, 1)
-    record, cost = outcome
-    assert record == training.record(None, reason, None)
+    record, cost, ranks = outcome
+    assert record == training.record(reason=reason)
     assert (record["state"], record["reason"], record["slots"]) == ("failed", reason, None)
-    assert cost == {"training_s": None, "evaluation_s": None, "peak_memory_mb": None}
+    assert cost == {"training_s": None, "sampling_s": None, "evaluation_s": None, "peak_memory_mb": None}
+    assert ranks is None
     assert was_killed(outcome)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only the GNU C library is told to keep memory")
 def test_freed_memory_is_kept_for_the_next_batch(make_training: Make) -> None:
-    _, cost = run_isolated(make_training(cls=Freeing), 1)
+    _, cost, _ = run_isolated(make_training(cls=Freeing), 1)
     assert cost["held"] == pytest.approx(40, rel=0.3)
     assert cost["kept"] > 0.9 * cost["held"]
 
@@ -103,7 +106,7 @@ def test_an_error_is_no_result(make_training: Make, capfd: pytest.CaptureFixture
 
 def test_a_training_gets_its_threads_and_leaves_its_parents_alone(make_training: Make, two_threads: None) -> None:
     for threads in (1, 3):
-        _, cost = run_isolated(make_training(cls=Counting), threads)
+        _, cost, _ = run_isolated(make_training(cls=Counting), threads)
         assert cost["threads"] == threads
         assert cost["pid"] != os.getpid()
     assert torch.get_num_threads() == 2
@@ -112,7 +115,7 @@ def test_a_training_gets_its_threads_and_leaves_its_parents_alone(make_training:
 def test_a_process_of_its_own_changes_nothing_in_the_record(make_training: Make, two_threads: None) -> None:
     training = make_training("DistMult", "corrupt", sampling={"fallback": "random"})
     state = torch.get_rng_state()
-    isolated, cost = run_isolated(training, 1)
+    isolated, cost, _ = run_isolated(training, 1)
     # the generator of this process is not touched
     assert torch.equal(torch.get_rng_state(), state)
     torch.set_num_threads(1)
@@ -132,7 +135,7 @@ def test_a_process_of_its_own_changes_nothing_in_the_record(make_training: Make,
     ],
 )
 def test_was_killed(reason: str | None, expected: bool, make_training: Make) -> None:
-    assert was_killed((make_training().record(None, reason, None), {})) is expected
+    assert was_killed(Outcome(make_training().record(reason=reason), {}, None)) is expected
 
 
 def test_a_training_ends_with_its_parent(make_training: Make) -> None:
@@ -159,11 +162,11 @@ from negsamp.hpo.process import run_isolated
 
 class Sorting(Training):
     def run(self):
-        return {"sorted": len(torch.rand(1_000_000).sort().values)}, {}
+        return {"sorted": len(torch.rand(1_000_000).sort().values)}, {}, None
 
 torch.set_num_threads(2)
 torch.rand(1_000_000).sort()  # as the reading of a large data set does
-record, _ = run_isolated(Sorting(None, None, {}, 0, None, None, "validation"), 2)
+record, _, _ = run_isolated(Sorting(None, None, {}, 0, None, None, "validation"), 2)
 sys.stdout.write(str(record["sorted"]))
 """
 

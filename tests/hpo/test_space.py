@@ -24,7 +24,7 @@ def drawn() -> list[dict[str, float]]:
 
 
 def test_no_sampler_and_no_number_of_negatives_is_asked_for() -> None:
-    assert list(inspect.signature(suggest).parameters) == ["space", "seed", "dataset", "model", "trial"]
+    assert list(inspect.signature(suggest).parameters) == ["space", "seed", "dataset", "model", "trial", "search"]
     assert list(inspect.signature(trial_seed).parameters) == ["seed", "dataset", "model", "trial"]
 
 
@@ -74,6 +74,34 @@ def test_what_is_searched_changes_the_parameters(other: tuple[int, str, str], dr
     assert len(rates) == TRIALS
     assert not rates & {suggest(SPACE, *other, trial)["learning_rate"] for trial in range(20)}
     assert len({trial_seed(*key, 0) for key in [(0, "nations", "TransE"), other]}) == 2
+
+
+# The quasi-random sequence
+
+
+def test_a_sequence_is_gone_through_in_any_order() -> None:
+    forward = [suggest(SPACE, 0, "nations", "TransE", trial, "qmc") for trial in range(8)]
+    for trial in (5, 0, 7, 3):
+        assert suggest(SPACE, 0, "nations", "TransE", trial, "qmc") == forward[trial]
+    assert forward != [suggest(SPACE, 0, "nations", "TransE", trial) for trial in range(8)]
+    assert forward != [suggest(SPACE, 1, "nations", "TransE", trial, "qmc") for trial in range(8)]
+    assert forward != [suggest(SPACE, 0, "nations", "DistMult", trial, "qmc") for trial in range(8)]
+
+
+def test_a_sequence_leaves_no_gaps() -> None:
+    # after the first, which is random, each of 32 parts of the range has one of 32 trials
+    trials = [suggest(SPACE, 0, "nations", "TransE", trial, "qmc") for trial in range(1, 33)]
+    for name, low, decades in [("learning_rate", -3, 2), ("l2_weight", -6, 4)]:
+        parts = [int((np.log10(trial[name]) - low) / decades * 32) for trial in trials]
+        assert sorted(parts) == list(range(32))
+    assert {trial["margin"] for trial in trials} == {1.0, 2.0, 5.0, 10.0}
+
+
+def test_a_search_that_learns_is_no_function_of_the_number() -> None:
+    with pytest.raises(ValueError, match="'tpe' suggests from the results of other trials"):
+        suggest(SPACE, 0, "nations", "TransE", 0, "tpe")
+    with pytest.raises(ValueError, match="the search is 'grid'; it must be random, qmc or tpe"):
+        suggest(SPACE, 0, "nations", "TransE", 0, "grid")
 
 
 def test_seeds_of_trials_and_of_retraining_differ() -> None:

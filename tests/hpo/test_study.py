@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from negsamp.datasets import SchemaDataset
-from negsamp.hpo import Options, Study, Training, choose, retrain, run_trials, suggest, trial_seed
+from negsamp.hpo import Options, SearchOptions, Study, Training, choose, retrain, run_trials, suggest, trial_seed
 from negsamp.hpo import study as module
 from negsamp.hpo.training import Outcome
 
@@ -22,7 +22,8 @@ SPACE = {
 OPTIONS = Options(epochs=1, embedding_dim=8)
 STUDY = Study("nations", "TransE", "random", 2)
 MRR = "inverse_harmonic_mean_rank"
-COST = {"training_s": 1.5, "evaluation_s": 0.5, "peak_memory_mb": 100.0}
+COST = {"training_s": 1.5, "sampling_s": 0.1, "evaluation_s": 0.5, "peak_memory_mb": 100.0}
+RANKS = {"head": [1.0, 2.5], "tail": [3.0, 1.0]}
 
 
 @pytest.fixture
@@ -34,8 +35,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Training]:
         trained.append(training)
         rate = training.parameters["learning_rate"]
         if training.random_seed == trial_seed(0, "nations", "TransE", 1):
-            return training.record(None, "diverged: of course", None), COST
-        return training.record({MRR: rate}, None, None), COST
+            return Outcome(training.record(reason="diverged: of course"), COST, None)
+        return Outcome(training.record(metrics={MRR: rate}), COST, RANKS)
 
     monkeypatch.setattr(module, "run_isolated", pretend)
     return trained
@@ -50,8 +51,7 @@ def run(nations: SchemaDataset, tmp_path: Path) -> Callable[..., list[dict[str, 
             "dataset": nations,
             "study": STUDY,
             "trials": [0, 1, 2],
-            "space": SPACE,
-            "seed": 0,
+            "search": SearchOptions(SPACE),
             "options": OPTIONS,
             "pools": None,
             "threads": 1,
@@ -84,7 +84,8 @@ def test_a_trial_has_its_parameters_and_its_seed(trained: list[Training], run: R
     assert [record.keys() for record in records] == 3 * [
         {
             *("dataset", "model", "sampler", "negatives", "trial", "state", "reason", "parameters", "random_seed"),
-            *("metrics", "slots", "inferred", "archive", "options", "ranked_triples", "triples_digest"),
+            *("metrics", "mrr_interval", "best_epoch", "slots", "inferred"),
+            *("archive", "options", "ranked_triples", "triples_digest"),
         }
     ]
 
@@ -132,8 +133,9 @@ def test_whatever_decides_the_result_makes_another_trial(
         {},
         {"code": "abd"},
         {"threads": 2},
-        {"seed": 1},
-        {"space": {**SPACE, "margin": {"choices": [3.0]}}},
+        {"search": SearchOptions(SPACE, seed=1)},
+        {"search": SearchOptions({**SPACE, "margin": {"choices": [3.0]}})},
+        {"search": SearchOptions(SPACE, sampler="qmc")},
         {"study": dataclasses.replace(STUDY, sampler="corrupt")},
         {"study": dataclasses.replace(STUDY, negatives=3)},
         *({"options": dataclasses.replace(OPTIONS, **change)} for change in ({"epochs": 2}, {"embedding_dim": 9})),
@@ -141,6 +143,8 @@ def test_whatever_decides_the_result_makes_another_trial(
         {"options": dataclasses.replace(OPTIONS, sampling={"fallback": "semantic"})},
         {"options": dataclasses.replace(OPTIONS, max_evaluation_triples=10)},
         {"options": dataclasses.replace(OPTIONS, device="cuda")},
+        {"options": dataclasses.replace(OPTIONS, loss="nssa")},
+        {"options": dataclasses.replace(OPTIONS, early_stopping={"frequency": 1})},
         {"dataset": other_report},
         {"dataset": other_triples},
         {"dataset": other_validation},
@@ -161,14 +165,44 @@ def test_whatever_decides_the_result_makes_another_trial(
     assert trained[-1].pools == pools["pools"]
 
 
+def test_the_search_decides_on_the_settings(trained: list[Training], run: Run) -> None:
+    records = run(search=SearchOptions(SPACE, sampler="qmc"))
+    assert [record["parameters"] for record in records] == [
+        suggest(SPACE, 0, "nations", "TransE", trial, "qmc") for trial in range(3)
+    ]
+
+
+def test_a_search_that_learns_takes_up_what_is_kept(trained: list[Training], run: Run, tmp_path: Path) -> None:
+    search = SearchOptions(SPACE, sampler="tpe")
+    first = run(trials=range(2), search=search)
+    assert [record["state"] for record in first] == ["complete", "failed"]
+    more = run(trials=range(14), search=search)
+    assert more[:2] == first
+    assert len(trained) == 14
+    assert run(trials=range(14), search=search) == more
+    assert run(trials=range(14), search=search, parts=tmp_path / "other") == more
+    # the best setting is known to later trials: another result, another search
+    assert len({record["parameters"]["learning_rate"] for record in more}) == 14
+
+
+def test_no_trial_starts_once_time_is_up(trained: list[Training], run: Run) -> None:
+    # each takes 1.5 s of training and 0.5 s of evaluation
+    assert len(run(trials=range(5), search=SearchOptions(SPACE, timeout=3.5))) == 2
+    assert len(run(trials=range(5), search=SearchOptions(SPACE, timeout=4.0))) == 2
+    # what is kept counts as it did when it ran, and one trial is always run
+    assert len(run(trials=range(5), search=SearchOptions(SPACE, timeout=0.1))) == 1
+    assert len(trained) == 2
+    assert len(run(trials=range(5), search=SearchOptions(SPACE, timeout=100))) == 5
+
+
 def test_a_killed_trial_is_recorded_and_not_kept(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
     def kill_the_first(training: Training, threads: int) -> Outcome:
         calls.append(threads)
         if len(calls) == 1:
-            return training.record(None, "killed by SIGKILL (out of memory?)", None), COST
-        return training.record({MRR: 0.5}, None, None), COST
+            return Outcome(training.record(reason="killed by SIGKILL (out of memory?)"), COST, None)
+        return Outcome(training.record(metrics={MRR: 0.5}), COST, RANKS)
 
     monkeypatch.setattr(module, "run_isolated", kill_the_first)
     first = run(threads=3)
@@ -262,13 +296,14 @@ def test_nothing_is_chosen_where_no_trial_finished() -> None:
 # Retraining
 
 
-def retrained(nations: SchemaDataset, best: dict[str, Any], study: Study = STUDY, seed: int = 0) -> Outcome:
-    return retrain(nations, study, best, seed=seed, options=OPTIONS, pools=None, threads=1)
+def retrained(nations: SchemaDataset, trials: list[dict[str, Any]], study: Study = STUDY, seed: int = 0) -> Outcome:
+    return retrain(nations, study, trials, seed=seed, options=OPTIONS, pools=None, threads=1)
 
 
 def test_a_failed_study_is_not_trained(nations: SchemaDataset, trained: list[Training]) -> None:
-    best = choose([record(0, None, "diverged: x")])
-    found, cost = retrained(nations, best, seed=5)
+    trials = [record(0, None, "diverged: x")]
+    best = choose(trials)
+    found, cost, ranks = retrained(nations, trials, seed=5)
     assert trained == []
     assert found == {
         **{key: value for key, value in best.items() if key not in ("trials", "failed")},
@@ -278,11 +313,13 @@ def test_a_failed_study_is_not_trained(nations: SchemaDataset, trained: list[Tra
     assert (found["state"], found["trial"]) == ("failed", None)
     assert found["reason"] == "no trial finished: diverged: x"
     assert cost == dict.fromkeys(COST)
+    assert ranks is None
 
 
 def test_the_chosen_setting_is_trained(nations: SchemaDataset, trained: list[Training]) -> None:
-    best = choose([record(0, 0.1), record(1, 0.4)])
-    found, cost = retrained(nations, best, seed=5)
+    trials = [record(0, 0.1), record(1, 0.4)]
+    best = choose(trials)
+    found, cost, ranks = retrained(nations, trials, seed=5)
     (training,) = trained
     assert training.split == "testing"
     assert training.parameters == best["parameters"]
@@ -292,10 +329,12 @@ def test_the_chosen_setting_is_trained(nations: SchemaDataset, trained: list[Tra
     assert found["metrics"] == {MRR: 0.02}
     assert found["random_seed"] == training.random_seed != best["random_seed"]
     assert cost == COST
+    assert ranks == RANKS
 
 
 def test_all_samplers_are_retrained_with_one_seed(nations: SchemaDataset) -> None:
-    best = {"trial": 0, "state": "complete", "parameters": suggest(SPACE, 0, "nations", "TransE", 0)}
+    found = {"metrics": {MRR: 0.5}, "parameters": suggest(SPACE, 0, "nations", "TransE", 0)}
+    best = [{"trial": 0, "state": "complete", **found}]
     studies = [dataclasses.replace(STUDY, sampler=sampler) for sampler in ("random", "corrupt")]
     one, two = (retrained(nations, best, study)[0] for study in studies)
     assert one["random_seed"] == two["random_seed"] == 1496256096

@@ -4,7 +4,6 @@ import inspect
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,18 @@ import torch
 from names import MODELS
 from pykeen.losses import MarginRankingLoss
 from pykeen.models import ERModel, model_resolver
+from pykeen.pipeline import PipelineResult
 from pykeen.regularizers import NoRegularizer, Regularizer
 from pykeen.training import SLCWATrainingLoop
 from pykeen.training.training_loop import NonFiniteLossError
 
 from negsamp.datasets import SchemaDataset
+from negsamp.evaluation import FastRankBasedEvaluator
 from negsamp.hpo import Training
 from negsamp.hpo import training as module
 from negsamp.pipeline import METRICS
 from negsamp.pools import save_stage
-from negsamp.sampling import make_sampler
+from negsamp.sampling import SamplerHandle, make_sampler
 from negsamp.twins import L2Regularizer
 
 MRR = "inverse_harmonic_mean_rank"
@@ -34,12 +35,18 @@ def dumped(record: dict[str, Any]) -> str:
     return json.dumps(record, sort_keys=True, allow_nan=False)
 
 
+def pipeline_of(training: Training) -> PipelineResult:
+    """Run the pipeline of a training without early stopping."""
+    evaluator = FastRankBasedEvaluator(known_positives=training.dataset.validation.mapped_triples)
+    return training._pipeline(SamplerHandle(), module.Stopwatch(), evaluator, Path("best.pt"))
+
+
 # Every model
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_trial_of_each_model(model: str, make_training: Make, nations: SchemaDataset) -> None:
-    record, cost = make_training(model, negatives=3).run()
+    record, cost, _ = make_training(model, negatives=3).run()
     assert record["state"] == "complete"
     assert record["reason"] is None
     assert tuple(record["metrics"]) == METRICS
@@ -57,13 +64,13 @@ def test_a_trial_of_each_model(model: str, make_training: Make, nations: SchemaD
     }
     takes = "regularizer" in inspect.signature(model_resolver.lookup(model).__init__).parameters
     assert record["parameters"] == {"margin": 1.0, "learning_rate": 0.01, "l2_weight": 1e-4 if takes else None}
-    assert cost.keys() == {"training_s", "evaluation_s", "peak_memory_mb", "versions"}
+    assert cost.keys() == {"training_s", "sampling_s", "evaluation_s", "peak_memory_mb", "versions"}
     assert cost.pop("versions").keys() == {"python", "negsamp", "pykeen", "torch"}
     assert all(value > 0 for value in cost.values())
 
 
 def test_some_models_take_a_regularizer_and_some_do_not(make_training: Make) -> None:
-    weights = {model: make_training(model).record(None, "", None)["parameters"]["l2_weight"] for model in MODELS}
+    weights = {model: make_training(model).record()["parameters"]["l2_weight"] for model in MODELS}
     assert {model for model, weight in weights.items() if weight is None} == {
         "TransR",
         "TransD",
@@ -80,12 +87,12 @@ def regularizers(model: ERModel) -> list[Regularizer]:
 def test_a_model_without_the_option_really_has_no_regularizer(make_training: Make, nations: SchemaDataset) -> None:
     # as PyKEEN makes it, QuatE has two
     assert len(regularizers(model_resolver.make("QuatE", triples_factory=nations.training, embedding_dim=8))) == 2
-    assert regularizers(make_training("QuatE")._pipeline(Counter()).model) == []
+    assert regularizers(pipeline_of(make_training("QuatE")).model) == []
 
 
 @pytest.mark.parametrize("model", ["TransE", "RESCAL", "SimplE"])
 def test_the_weight_is_that_of_the_model_s_regularizer(model: str, make_training: Make) -> None:
-    found = regularizers(make_training(model, l2_weight=0.25)._pipeline(Counter()).model)
+    found = regularizers(pipeline_of(make_training(model, l2_weight=0.25)).model)
     assert found
     assert all(type(part) is L2Regularizer for part in found)
     assert {(part.weight.item(), part.p) for part in found} == {(0.25, 2.0)}
@@ -134,7 +141,7 @@ def test_loss_optimizer_and_loop_are_as_described(make_training: Make, monkeypat
 
     # PyKEEN lets go of the optimizer after training
     monkeypatch.setattr(torch.optim.Adam, "__init__", remember)
-    result = make_training(margin=7.0, learning_rate=0.02)._pipeline(Counter())
+    result = pipeline_of(make_training(margin=7.0, learning_rate=0.02))
     assert {(group["lr"], group["fused"]) for optimizer in made for group in optimizer.param_groups} == {(0.02, True)}
     assert type(result.model.loss) is MarginRankingLoss
     assert result.model.loss.margin == 7.0
@@ -201,7 +208,7 @@ def test_ranks_know_all_positives(
     split: str, filters: list[str], size: int | None, make_training: Make, nations: SchemaDataset
 ) -> None:
     training = make_training(split=split, max_evaluation_triples=size, epochs=3)
-    result = training._pipeline(Counter())
+    result = pipeline_of(training)
     ranked = module.sample_triples(getattr(nations, split), size).mapped_triples
     positives = {name: set(map(tuple, getattr(nations, name).mapped_triples.tolist())) for name in filters}
     expected = reciprocal_ranks(result.model.eval(), ranked, set().union(*positives.values()))
@@ -239,7 +246,7 @@ def test_all_studies_rank_the_same_triples(make_training: Make, monkeypatch: pyt
 
 @pytest.mark.parametrize("model", ["TransE", "DistMult", "RESCAL", "ComplEx"])
 def test_a_training_that_diverges_is_a_result(model: str, make_training: Make) -> None:
-    record, cost = make_training(model, learning_rate=1e30, epochs=3, batch_size=200).run()
+    record, cost, _ = make_training(model, learning_rate=1e30, epochs=3, batch_size=200).run()
     assert record["state"] == "failed"
     assert record["reason"].startswith("diverged: ")
     assert record["metrics"] is None
@@ -253,7 +260,7 @@ def test_a_training_that_diverges_is_a_result(model: str, make_training: Make) -
 @pytest.mark.parametrize("model", ["RESCAL", "ComplEx"])
 def test_a_training_whose_scores_overflow_is_a_result(model: str, make_training: Make) -> None:
     # one step: the loss was finite, and so are the parameters, but no score is
-    record, _ = make_training(model, learning_rate=1e30, batch_size=5000).run()
+    record, _, _ = make_training(model, learning_rate=1e30, batch_size=5000).run()
     assert record["state"] == "failed"
     assert record["reason"].startswith("diverged: ")
 
@@ -273,7 +280,7 @@ def test_a_last_step_that_leaves_no_number_is_a_result(
 
     # no loss is looked at after the last step
     monkeypatch.setattr(torch.optim.Adam, "step", spoil)
-    record, _ = make_training(batch_size=5000).run()
+    record, _, _ = make_training(batch_size=5000).run()
     assert (record["state"], record["metrics"]) == ("failed", None)
     assert record["reason"].startswith("diverged: ")
 
@@ -307,7 +314,7 @@ def test_the_reason_of_a_failure_is_one_line(
     fail: Callable[[], Any], reason: str, make_training: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(monkeypatch, fail)
-    record, cost = make_training().run()
+    record, cost, _ = make_training().run()
     assert (record["state"], record["metrics"]) == ("failed", None)
     assert re.fullmatch(reason, record["reason"])
     assert record["slots"] is None
@@ -324,13 +331,111 @@ def test_any_other_error_is_no_result(error: Exception, make_training: Make, mon
     assert caught.value is error
 
 
+# Early stopping
+
+OFTEN = {"frequency": 1, "patience": 2, "relative_delta": 0.0}
+
+
+def test_a_training_ends_when_patience_is_lost(make_training: Make) -> None:
+    # a learning rate at which nothing is learnt for long
+    record = make_training(learning_rate=0.5, epochs=50, early_stopping=OFTEN).run().record
+    assert record["state"] == "complete"
+    best = record["best_epoch"]
+    slots = sum(record["slots"].values())
+    per_epoch = 2 * 1592
+    assert slots == (best + 2) * per_epoch < 50 * per_epoch
+    # the best epoch's weights are ranked, whenever the training ended: those of a training that ends there
+    there = make_training(learning_rate=0.5, epochs=best).run().record
+    assert there["metrics"] == record["metrics"]
+    assert there["best_epoch"] is None
+
+
+def test_the_best_epoch_is_ranked_also_where_patience_lasts(make_training: Make) -> None:
+    patient = {**OFTEN, "patience": 100}
+    record = make_training(learning_rate=0.5, epochs=12, early_stopping=patient).run().record
+    best = record["best_epoch"]
+    assert best < 12
+    assert sum(record["slots"].values()) == 12 * 2 * 1592
+    metrics = [make_training(learning_rate=0.5, epochs=epochs).run().record["metrics"] for epochs in (best, 12)]
+    assert record["metrics"] == metrics[0]
+    assert metrics[0][MRR] > metrics[1][MRR]
+
+
+def test_early_stopping_looks_at_validation_and_leaves_nothing(
+    make_training: Make, nations: SchemaDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    evaluate = FastRankBasedEvaluator.evaluate
+
+    def remember(self: FastRankBasedEvaluator, model: ERModel, mapped_triples: torch.Tensor, *args: Any, **kwargs: Any):
+        known = {tuple(row) for part in kwargs["additional_filter_triples"] for row in torch.atleast_2d(part).tolist()}
+        asked.append((mapped_triples.tolist(), known, self.known_positives.tolist()))
+        return evaluate(self, model, mapped_triples, *args, **kwargs)
+
+    monkeypatch.setattr(FastRankBasedEvaluator, "evaluate", remember)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    make_training(split="testing", epochs=2, early_stopping=OFTEN, max_evaluation_triples=30).run()
+    watched = module.sample_triples(nations.validation, 30).mapped_triples.tolist()
+    *stops, last = asked
+    assert len(stops) == 2
+    test = set(map(tuple, nations.testing.mapped_triples.tolist()))
+    for ranked, known, always in stops:
+        assert ranked == watched
+        # no test triple has a say in when a training ends
+        assert not known & (test - set(map(tuple, nations.training.mapped_triples.tolist())))
+        assert always == nations.validation.mapped_triples.tolist()
+    assert last[0] == module.sample_triples(nations.testing, 30).mapped_triples.tolist()
+    assert not list(tmp_path.iterdir())
+
+
+# Losses, and loops without negatives
+
+
+@pytest.mark.parametrize("loss", ["nssa", "crossentropy", "softplus", "bceaftersigmoid"])
+def test_a_margin_is_what_the_loss_takes(loss: str, make_training: Make) -> None:
+    options = {"adversarial_temperature": 0.5} if loss == "nssa" else {}
+    one, two = (
+        make_training("DistMult", loss=loss, loss_kwargs=options, margin=margin).run().record for margin in (1.0, 9.0)
+    )
+    assert one["state"] == "complete"
+    takes = loss == "nssa"
+    assert (one["parameters"]["margin"], two["parameters"]["margin"]) == ((1.0, 9.0) if takes else (None, None))
+    assert (one["metrics"] == two["metrics"]) is not takes
+
+
+@pytest.mark.parametrize("loop", module.LOOPS)
+def test_a_loop_without_negatives_is_a_study(loop: str, make_training: Make) -> None:
+    options = {"loss": "crossentropy", "epochs": 10, "batch_size": 100}
+    record, cost, ranks = make_training("DistMult", loop, 0, **options).run()
+    assert (record["state"], record["slots"], record["negatives"]) == ("complete", None, 0)
+    assert cost["sampling_s"] is None
+    assert cost["training_s"] > 0
+    assert {side: len(of_side) for side, of_side in ranks.items()} == dict.fromkeys(("head", "tail"), 199)
+    assert record["metrics"] != make_training("DistMult", loop, 0, **options, random_seed=2).run().record["metrics"]
+
+
+@pytest.mark.parametrize("sampler", ["basic", "random"])
+def test_sampling_is_timed_within_the_training(sampler: str, make_training: Make) -> None:
+    cost = make_training(sampler=sampler, epochs=3).run().cost
+    assert 0 < cost["sampling_s"] < cost["training_s"]
+
+
+def test_the_interval_holds_the_mrr_and_ranks_make_it(make_training: Make) -> None:
+    record, _, ranks = make_training("DistMult", epochs=3).run()
+    reciprocal = [1 / rank for of_side in ranks.values() for rank in of_side]
+    assert sum(reciprocal) / len(reciprocal) == pytest.approx(record["metrics"][MRR], rel=1e-6)
+    low, high = record["mrr_interval"]
+    assert low < record["metrics"][MRR] < high
+    assert high - low < 0.2
+
+
 # Samplers
 
 
 @pytest.mark.parametrize("sampler", ["basic", "bernoulli"])
 def test_pykeens_own_samplers_do_not_count(sampler: str, make_training: Make) -> None:
     # options of ours are none of theirs
-    record, _ = make_training(sampler=sampler, sampling={"fallback": "random", "filtered": True}).run()
+    record, _, _ = make_training(sampler=sampler, sampling={"fallback": "random", "filtered": True}).run()
     assert record["state"] == "complete"
     assert record["slots"] is None
 
@@ -343,7 +448,8 @@ def test_semantic_fallback_uses_the_schema(make_training: Make, typed_graph: Sch
     assert slots["ancestors_1"] > 0
     assert slots["masked"] == 0
     assert slots.keys() >= {"corrupt", "everything", "masked", "rescued"}
-    random, _ = make_training(sampler="typed", negatives=40, dataset=typed_graph, sampling={"fallback": "random"}).run()
+    fallback = {"fallback": "random"}
+    random = make_training(sampler="typed", negatives=40, dataset=typed_graph, sampling=fallback).run().record
     assert random["slots"].keys() == {"pool", "everything", "masked", "rescued"}
 
 

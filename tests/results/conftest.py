@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +83,7 @@ class Records:
         """Write 30 trials, of which 2 failed and trial 7 is the best, or all failed."""
         record = {**self._outcome(dataset, model, sampler, negatives), **changes}
         worse = {**METRICS, "inverse_harmonic_mean_rank": 0.0}
-        failure = {"state": "failed", "reason": "diverged", "metrics": None}
+        failure = {"state": "failed", "reason": "diverged", "metrics": None, "mrr_interval": None}
         all_failed = record["state"] == "failed"
         trials = [
             {**record, "trial": i, **(failure if all_failed or i < 2 else {} if i == 7 else {"metrics": worse})}
@@ -108,19 +110,37 @@ class Records:
             "slots": None if sampler in {"basic", "bernoulli"} else {"pool": 90, "masked": 10},
         }
         if changes.get("state") == "failed":
-            record |= {"reason": "not finite", "metrics": None, "slots": None}
+            record |= {"reason": "not finite", "metrics": None, "mrr_interval": None, "slots": None}
         return self._write(f"final/{dataset}/{model}/{sampler}/{negatives}/seed-{seed}.json", {**record, **changes})
+
+    def ranks(
+        self,
+        dataset: str = "wn18",
+        model: str = "TransE",
+        sampler: str = "random",
+        negatives: int = 1,
+        seed: int = 0,
+        ranks: Sequence[float] = (1.0, 2.0, 4.0),
+    ) -> Path:
+        """Write the ranks of some triples, the same on both sides; none of a retraining that failed."""
+        path = self.root / f"final/{dataset}/{model}/{sampler}/{negatives}/seed-{seed}.ranks.csv.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [f"{triple},0,{triple + 1},{rank},{rank}\n" for triple, rank in enumerate(ranks)]
+        path.write_bytes(gzip.compress("".join(["head,relation,tail,head_rank,tail_rank\n", *rows]).encode()))
+        return path
 
     def timing(
         self, study: str = "wn18/TransE/random/1", seed: int = 0, seconds: float | None = 10.0, memory: float = 500.0
     ) -> Path:
-        content = {"training_s": seconds, "evaluation_s": 1.5, "peak_memory_mb": memory}
+        sampling = None if seconds is None else seconds / 8
+        content = {"training_s": seconds, "sampling_s": sampling, "evaluation_s": 1.5, "peak_memory_mb": memory}
         return self._write(f"final/{study}/seed-{seed}.timing.json", content)
 
     def trial_timings(
         self, study: str = "wn18/TransE/random/1", chunk: int = 0, trials: tuple[int, ...] = (0, 1)
     ) -> Path:
-        content = [{"trial": trial, "training_s": 100.0, "evaluation_s": 0.5, "peak_memory_mb": 1} for trial in trials]
+        cost = {"training_s": 100.0, "sampling_s": 5.0, "evaluation_s": 0.5, "peak_memory_mb": 1}
+        content = [{"trial": trial, **cost} for trial in trials]
         return self._write(f"hpo/{study}/trials-{chunk}.timing.json", {"trials": content})
 
     def _outcome(self, dataset: str, model: str, sampler: str, negatives: int) -> dict[str, Any]:
@@ -136,6 +156,8 @@ class Records:
             "parameters": PARAMETERS,
             "random_seed": 1,
             "metrics": METRICS,
+            "mrr_interval": [0.2, 0.3],
+            "best_epoch": None,
             "slots": None,
             "inferred": None,
             "archive": None,

@@ -11,6 +11,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from negsamp.errors import InputError
+from negsamp.hpo import LOOPS
 from negsamp.results import figures
 from negsamp.results.tables import SAMPLER_LABELS
 
@@ -122,15 +123,58 @@ def test_pool_sizes_leave_out_what_is_not_applicable(statistics: list[Path]) -> 
     assert legend(figure) == ["corrupt"]
 
 
+def points(figure: Figure, panel: int, label: str) -> list[tuple[float, float]]:
+    """Return the points of a line, by its name in the legend."""
+    handles, labels = figure.axes[panel].get_legend_handles_labels()
+    line = handles[labels.index(label)][0]
+    return [(round(float(x)), round(float(y), 6)) for x, y in line.get_xydata() if not np.isnan(y)]
+
+
+def test_fallback_shows_its_share_and_the_gap_to_random(records: Records) -> None:
+    grid: dict[str, Any] = {**GRID, "models": ["TransE"], "negatives": [1, 10], "samplers": ["basic", "random", "mine"]}
+    slots = {"random": {"pool": 10, "masked": 0}, "mine": {"pool": 5, "corrupt": 1, "everything": 2, "masked": 2}}
+    finals = [
+        records.final(
+            sampler=sampler,
+            negatives=negatives,
+            seed=seed,
+            mrr=0.2 + seed / 10 + (0.01 * negatives if sampler == "mine" else 0),
+            slots=slots.get(sampler),
+        )
+        for sampler in ["basic", "random", "mine"]
+        for negatives in [1, 10]
+        for seed in [0, 1]
+    ]
+    figure = figures.fallback_figure(finals, **grid)
+    assert [panel.get_title() for panel in figure.axes] == ["all models", "TransE"]
+    # what PyKEEN draws is not counted; of ours, three of ten slots came from other pools
+    assert list(figure.axes[0].get_legend_handles_labels()[1]) == ["random", "mine"]
+    assert points(figure, 0, "mine") == [(1, 0.3), (10, 0.3)]
+    assert points(figure, 0, "random") == [(1, 0.0), (10, 0.0)]
+    # seeds are paired: what they have in common is no gap
+    assert points(figure, 1, "mine") == [(1, 0.01), (10, 0.1)]
+    assert points(figure, 1, "basic") == points(figure, 1, "random") == [(1, 0.0), (10, 0.0)]
+    assert legend(figure) == ["basic", "random", "mine"]
+
+
+def test_fallback_has_no_gap_without_random(finals: list[Path]) -> None:
+    figure = figures.fallback_figure(finals, **{**GRID, "samplers": ["mine"], "not_applicable": []})
+    assert [panel.get_title() for panel in figure.axes] == ["all models"]
+    figure = figures.fallback_figure(finals, **GRID)
+    # one study failed: its gap is missing, and the rest is there
+    assert len(points(figure, 1, "mine")) == 3
+    assert len(points(figure, 2, "mine")) == 2
+
+
 def test_pool_sizes_name_statistics_that_are_absent(statistics: list[Path]) -> None:
     with pytest.raises(InputError, match=r"the statistics of pools \(dataset wn18, sampler typed\)"):
         figures.pool_sizes_figure(statistics, dataset="wn18", samplers=["typed"])
 
 
 def test_every_sampler_has_a_look_of_its_own() -> None:
-    assert list(figures.SAMPLER_STYLES) == list(SAMPLER_LABELS)
+    assert list(figures.SAMPLER_STYLES) == [name for name in SAMPLER_LABELS if name not in LOOPS]
     own = [f"own {number}" for number in range(5)]
-    styles = figures.sampler_styles([*SAMPLER_LABELS, *own])
+    styles = figures.sampler_styles([*figures.SAMPLER_STYLES, *own])
     for part in ["color", "marker"]:
         assert len({style[part] for style in styles.values()} - {"#999933"}) >= len(styles) - 1
     assert figures.sampler_styles(["random"])["random"] == styles["random"]
@@ -143,6 +187,7 @@ def test_bytes_are_the_same_from_shuffled_paths_and_other_settings(
     def draw(step: int) -> list[bytes]:
         drawn = {
             "negatives": figures.negatives_figure(finals[::step], **GRID),
+            "fallback": figures.fallback_figure(finals[::step], **GRID),
             "pools": figures.pool_sizes_figure(statistics[::step], dataset="wn18", samplers=["random", "corrupt"]),
         }
         written = []

@@ -67,6 +67,26 @@ def trials(records: Records) -> list[Path]:
 
 
 @pytest.fixture
+def ranks(records: Records) -> list[Path]:
+    """Basic with 10 negatives is better with TransE, and no different with DistMult; with 1 it is worse or failed."""
+    ranked = {("TransE", "basic", 10): [1.0] * 40, ("TransE", "basic", 1): [8.0] * 40, ("DistMult", "basic", 1): []}
+    return [
+        records.ranks(
+            model=model,
+            sampler=sampler,
+            negatives=negatives,
+            seed=seed,
+            ranks=[]
+            if (model, sampler, negatives, seed) == ("TransE", "basic", 1, 1)
+            else ranked.get(study, [2.0] * 40),
+        )
+        for study in STUDIES
+        for model, sampler, negatives in [study]
+        for seed in [0, 1]
+    ]
+
+
+@pytest.fixture
 def timings(records: Records) -> list[Path]:
     studies = [f"wn18/{model}/{sampler}/{negatives}" for model, sampler, negatives in STUDIES]
     return [
@@ -81,7 +101,7 @@ def timings(records: Records) -> list[Path]:
 
 @pytest.fixture
 def build(
-    records: Records, finals: list[Path], trials: list[Path], timings: list[Path]
+    records: Records, finals: list[Path], trials: list[Path], ranks: list[Path], timings: list[Path]
 ) -> dict[str, Callable[[int], Table]]:
     """Each table, from its paths in order (1) or backwards (-1)."""
     reports = [records.report(), records.report("db_50k", notes=["185 duplicate lines"])]
@@ -95,7 +115,7 @@ def build(
             not_applicable=[["wn18", "typed"], ["db_50k", "typed"]],
         ),
         "link_prediction": lambda step: tables.link_prediction_table(
-            finals[::step], trials[::step], dataset="wn18", seeds=[0, 1], **GRID
+            finals[::step], trials[::step], ranks[::step], dataset="wn18", seeds=[0, 1], **GRID
         ),
         "parameters": lambda step: tables.parameters_table(trials[::step], datasets=["wn18"], **GRID),
         "slots": lambda step: tables.slots_table(finals[::step], datasets=["wn18"], seeds=[0, 1], **GRID),
@@ -198,7 +218,7 @@ class TestLinkPrediction:
 
     def test_shows_a_mean_alone_where_one_seed_finished(self, build: dict[str, Callable[[int], Table]]) -> None:
         table = build["link_prediction"](1)
-        assert cell(table, ("TransE", "MRR"), sampler="basic", negatives="1") == "0.111"
+        assert cell(table, ("TransE", "MRR"), sampler="basic", negatives="1") == "0.111 ↓"
 
     def test_tells_failed_and_not_applicable(self, build: dict[str, Callable[[int], Table]]) -> None:
         table = build["link_prediction"](1)
@@ -212,8 +232,8 @@ class TestLinkPrediction:
     def test_sets_the_best_of_each_column_in_bold(self, build: dict[str, Callable[[int], Table]]) -> None:
         table = build["link_prediction"](1)
         assert [row for row, column in table.bold if column == 2] == [2]
-        assert r"\textbf{0.251 $\pm$ 0.071}" in table.to_latex()
-        assert "**0.251 ± 0.071**" in table.to_markdown()
+        assert r"\textbf{0.251 $\pm$ 0.071 $\uparrow$}" in table.to_latex()
+        assert "**0.251 ± 0.071 ↑**" in table.to_markdown()
         assert r"\textbf{0.250" not in table.to_latex()
 
     def test_sets_what_reads_the_same_in_bold(self, build: dict[str, Callable[[int], Table]]) -> None:
@@ -229,30 +249,75 @@ class TestLinkPrediction:
         assert "Retrainings: 16, failed and left out: 3." in caption
         assert "Studies without a result: 1." in caption
 
-    def test_one_seed_shows_no_deviation(self, finals: list[Path], trials: list[Path]) -> None:
-        table = tables.link_prediction_table(finals, trials, dataset="wn18", seeds=[0], **GRID)
+    def test_tells_how_each_compares_with_random(self, build: dict[str, Callable[[int], Table]]) -> None:
+        table = build["link_prediction"](1)
+        assert cell(table, ("TransE", "MRR"), sampler="basic", negatives="10").endswith(" ↑")
+        assert cell(table, ("DistMult", "MRR"), sampler="basic", negatives="10").endswith(" =")
+        raw = table.raw.set_index(["model", "sampler", "negatives"])
+        assert raw.loc[("TransE", "basic", 10), "difference"] == pytest.approx(0.5)
+        assert raw.loc[("TransE", "basic", 10), "verdict"] == "better"
+        assert raw.loc[("TransE", "basic", 1), "difference"] == pytest.approx(1 / 8 - 1 / 2)
+        # three comparisons: the others are random itself, and one that failed
+        assert raw["verdict"].notna().sum() == 3
+        assert "Holm's correction over 3 comparisons" in table.caption
+        assert raw.loc[("TransE", "basic", 10), "p_holm"] == pytest.approx(3 * 2 / 10_001)
+
+    def test_the_reference_has_no_number_of_negatives(
+        self, records: Records, finals: list[Path], trials: list[Path], ranks: list[Path]
+    ) -> None:
+        study = {"model": "DistMult", "sampler": "lcwa", "negatives": 0}
+        finals += [records.final(**study, seed=seed, mrr=0.4, slots=None) for seed in [0, 1]]
+        trials += [records.trials(**study)]
+        ranks += [records.ranks(**study, seed=seed, ranks=[2.0] * 40) for seed in [0, 1]]
+        reference = {"sampler": "lcwa", "models": ["DistMult"]}
+        table = tables.link_prediction_table(
+            finals, trials, ranks, dataset="wn18", seeds=[0, 1], reference=reference, **GRID
+        )
+        name = {"sampler": "no sampling (LCWA)", "negatives": "—"}
+        assert cell(table, ("DistMult", "MRR"), **name) == "0.400 ± 0.000"
+        assert cell(table, ("TransE", "MRR"), **name) == "not run"
+        assert cell(table, ("DistMult", "MRR"), sampler="typed") == "not applicable"
+
+    def test_a_limit_of_time_is_told(self, finals: list[Path], trials: list[Path], ranks: list[Path]) -> None:
+        table = tables.link_prediction_table(finals, trials, ranks, dataset="wn18", seeds=[0], timeout=60, **GRID)
+        assert "no trial after 60 s, so that another machine may run other trials: not reproducible" in table.caption
+
+    def test_names_ranks_that_are_absent(self, finals: list[Path], trials: list[Path], ranks: list[Path]) -> None:
+        with pytest.raises(InputError, match=r"the ranks of a retraining \(.*sampler basic, negatives 1, seed 1\)"):
+            tables.link_prediction_table(finals, trials, ranks[:-1], dataset="wn18", seeds=[0, 1], **GRID)
+
+    def test_refuses_ranks_of_other_triples(
+        self, records: Records, finals: list[Path], trials: list[Path], ranks: list[Path]
+    ) -> None:
+        records.ranks(sampler="basic", negatives=1, ranks=[1.0] * 39)
+        with pytest.raises(InputError, match="of other test triples than those of its baseline"):
+            tables.link_prediction_table(finals, trials, ranks, dataset="wn18", seeds=[0], **GRID)
+
+    def test_one_seed_shows_no_deviation(self, finals: list[Path], trials: list[Path], ranks: list[Path]) -> None:
+        table = tables.link_prediction_table(finals, trials, ranks, dataset="wn18", seeds=[0], **GRID)
         assert cell(table, ("TransE", "MRR"), sampler="random", negatives="10") == "0.200"
         assert "±" not in table.to_markdown()
         assert "one seed" in table.caption
 
-    def test_names_a_retraining_that_is_absent(self, finals: list[Path], trials: list[Path]) -> None:
+    def test_names_a_retraining_that_is_absent(self, finals: list[Path], trials: list[Path], ranks: list[Path]) -> None:
         with pytest.raises(InputError, match=r"the retraining of a study \(.*model TransE.*seed 2\)"):
-            tables.link_prediction_table(finals, trials, dataset="wn18", seeds=[0, 1, 2], **GRID)
+            tables.link_prediction_table(finals, trials, ranks, dataset="wn18", seeds=[0, 1, 2], **GRID)
 
-    def test_names_a_search_that_is_absent(self, finals: list[Path], trials: list[Path]) -> None:
+    def test_names_a_search_that_is_absent(self, finals: list[Path], trials: list[Path], ranks: list[Path]) -> None:
         with pytest.raises(InputError, match=r"trials of a study \(.*model DistMult, sampler basic, negatives 1"):
-            tables.link_prediction_table(finals, trials[:-1], dataset="wn18", seeds=[0, 1], **GRID)
+            tables.link_prediction_table(finals, trials[:-1], ranks, dataset="wn18", seeds=[0, 1], **GRID)
 
     def test_everything_may_have_failed(self, records: Records) -> None:
         finals, trials = [records.final(state="failed")], [records.trials(state="failed")]
         grid: dict[str, Any] = {"models": ["TransE"], "samplers": ["random"], "negatives": [1]}
-        table = tables.link_prediction_table(finals, trials, dataset="wn18", seeds=[0], **grid)
+        ranks = [records.ranks(ranks=[])]
+        table = tables.link_prediction_table(finals, trials, ranks, dataset="wn18", seeds=[0], **grid)
         assert not table.bold
         assert "failed" in table.to_markdown()
 
     def test_nothing_may_be_applicable(self) -> None:
         grid: dict[str, Any] = {**GRID, "samplers": ["typed"], "seeds": [0]}
-        table = tables.link_prediction_table([], [], dataset="wn18", **grid)
+        table = tables.link_prediction_table([], [], [], dataset="wn18", **grid)
         assert table.display.shape == (1, 10)
         for function in [tables.slots_table, tables.cost_table]:
             assert len(function([], datasets=["wn18"], **grid).display) == 2
@@ -262,7 +327,19 @@ class TestParameters:
     def test_shows_the_chosen_trial(self, build: dict[str, Callable[[int], Table]]) -> None:
         display = build["parameters"](1).display
         assert display.iloc[0].tolist() == [
-            *["wn18", "TransE", "random", "10", "7", "2", "3.21e-04", "no regularizer", "0.250", "30", "2"]
+            *[
+                "wn18",
+                "TransE",
+                "random",
+                "10",
+                "7",
+                "2",
+                "3.21e-04",
+                "no regularizer",
+                "0.250 [0.200, 0.300]",
+                "30",
+                "2",
+            ]
         ]
         assert display.iloc[5]["L2 weight"] == "1.00e-05"
 
@@ -328,7 +405,17 @@ class TestSlots:
 class TestCost:
     def test_aggregates(self, build: dict[str, Callable[[int], Table]]) -> None:
         table = build["cost"](1)
-        assert table.display.iloc[0].tolist() == ["wn18", "TransE", "random", "10", "10.5", "1.5", "501.0", "402.0"]
+        assert table.display.iloc[0].tolist() == [
+            "wn18",
+            "TransE",
+            "random",
+            "10",
+            "10.5",
+            "12.5%",
+            "1.5",
+            "501.0",
+            "402.0",
+        ]
         assert cell(table, "training (s)", model="TransE", sampler="typed") == "not applicable"
 
     def test_what_was_not_measured_is_blank(self, records: Records) -> None:

@@ -111,7 +111,7 @@ def test_records_hold_what_made_them(small: Path) -> None:
         ("results/small/tables/slots.tex", {"make_table": 1}),
         (
             f"results/small/hpo/{STUDY}/trials-1.jsonl",
-            {"run_trials": 1, "retrain": 1, "make_table": 3, "make_link_prediction_table": 1, "plot_negatives": 1},
+            {"run_trials": 1, "retrain": 1, "make_table": 3, "make_link_prediction_table": 1, "plot_retrainings": 2},
         ),
         (
             "results/small/pools/nations/random.safetensors",
@@ -121,7 +121,7 @@ def test_records_hold_what_made_them(small: Path) -> None:
                 "retrain": 1,
                 "make_table": 4,
                 "make_link_prediction_table": 1,
-                "plot_negatives": 1,
+                "plot_retrainings": 2,
                 "plot_pool_sizes": 1,
             },
         ),
@@ -147,7 +147,7 @@ def test_a_rerun_takes_finished_trials_from_where_they_are_kept(small: Path) -> 
 @pytest.mark.parametrize(
     ("module", "expected", "spared"),
     [
-        ("results/figures.py", {"plot_negatives", "plot_pool_sizes"}, {"run_trials", "build_pools", "make_table"}),
+        ("results/figures.py", {"plot_retrainings", "plot_pool_sizes"}, {"run_trials", "build_pools", "make_table"}),
         ("datasets/listing.py", set(), {"prepare_dataset", "run_trials", "make_table"}),
         ("sampling/base.py", {"build_pools", "run_trials", "retrain"}, {"prepare_dataset", "train_auxiliary"}),
         ("datasets/folder.py", {"prepare_dataset"}, {"obtain_archive"}),

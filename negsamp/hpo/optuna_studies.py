@@ -1,0 +1,99 @@
+"""Optuna's study files: the memory of a search that learns, and what its dashboard opens."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from negsamp.hpo.choice import OBJECTIVE
+from negsamp.hpo.space import distributions_of, quiet_optuna, sampler_of
+from negsamp.hpo.training import Study
+from negsamp.io import atomic_path
+
+__all__ = ["SequentialStudy", "write_studies"]
+
+
+class SequentialStudy:
+    """A search whose next setting depends on the results before, kept in a journal file so that it can be taken up.
+
+    A trial that was asked for and not told of, since the process was killed, is asked for again.
+    """
+
+    def __init__(self, journal: Path, study: Study, space: Mapping[str, Mapping[str, Any]], seed: int) -> None:
+        """Open a study, or begin it.
+
+        :param journal: its file
+        :param study: what is searched for
+        :param space: see :func:`negsamp.hpo.suggest`
+        :param seed: the base seed of the experiment
+        """
+        self._of, self._seed = study, seed
+        self._distributions = distributions_of(space)
+        with quiet_optuna():
+            self._study = _open(journal, study)
+
+    def ask(self, trial: int) -> Mapping[str, Any]:
+        """Return the parameters of a trial.
+
+        :param trial: its number; all before it have been told of
+        """
+        trials = self._study.get_trials(deepcopy=False)
+        if trial < len(trials):
+            return dict(trials[trial].params)
+        with quiet_optuna():
+            self._study.sampler = sampler_of("tpe", self._seed, self._of.dataset, self._of.model, trial)
+            return dict(self._study.ask(self._distributions).params)
+
+    def tell(self, trial: int, record: Mapping[str, Any]) -> None:
+        """Say what came of a trial; one that is known already stays as it was.
+
+        One that failed counts as the worst there is: Optuna would forget it, and suggest what diverges again and again.
+        """
+        if not self._study.get_trials(deepcopy=False)[trial].state.is_finished():
+            self._study.tell(trial, record["metrics"][OBJECTIVE] if record["state"] == "complete" else 0.0)
+
+
+def write_studies(
+    path: str | os.PathLike[str], records: Iterable[Mapping[str, Any]], space: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Write trials to one journal file, a study for each, as ``optuna-dashboard`` and Optuna's plots read it.
+
+    :param path: the file
+    :param records: trials of one study or several
+    :param space: see :func:`negsamp.hpo.suggest`
+    """
+    studies: dict[Study, list[FrozenTrial]] = {}
+    for record in records:
+        study = Study(record["dataset"], record["model"], record["sampler"], record["negatives"])
+        studies.setdefault(study, []).append(_frozen(record, space))
+    with quiet_optuna(), atomic_path(path) as temporary:
+        for study, trials in studies.items():
+            _open(temporary, study).add_trials(trials)
+
+
+def _open(journal: Path, study: Study) -> optuna.Study:
+    return optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(journal))),
+        study_name=f"{study.dataset}/{study.model}/{study.sampler}/{study.negatives}",
+        direction="maximize",
+        load_if_exists=True,
+    )
+
+
+def _frozen(record: Mapping[str, Any], space: Mapping[str, Mapping[str, Any]]) -> FrozenTrial:
+    # a model that takes no regularizer, or a loss without margin, has no such parameter
+    parameters = {name: value for name, value in record["parameters"].items() if value is not None}
+    distributions = distributions_of(space)
+    is_complete = record["state"] == "complete"
+    return optuna.trial.create_trial(
+        state=TrialState.COMPLETE if is_complete else TrialState.FAIL,
+        value=record["metrics"][OBJECTIVE] if is_complete else None,
+        params=parameters,
+        distributions={name: distributions[name] for name in parameters},
+        user_attrs={name: record[name] for name in ("trial", "random_seed", "reason", "metrics", "best_epoch")},
+    )

@@ -1,0 +1,84 @@
+"""Whether a sampler is better than random negatives: paired comparisons on the same test triples and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from negsamp.errors import InputError
+from negsamp.results.collect import STUDY, Paths, read_reciprocal_ranks
+from negsamp.significance import compare_paired, holm
+
+__all__ = ["BASELINE", "BETTER", "COMPARED", "EQUAL", "WORSE", "compare_with_random"]
+
+#: what all are compared with: the same base and filtering, whatever the pools
+BASELINE = "random"
+#: the verdicts, at a family-wise error of 5 %
+BETTER, WORSE, EQUAL = "better", "worse", "no difference"
+_LEVEL = 0.05
+
+#: the columns of a comparison: the mean difference of the reciprocal rank, its 95 % interval, p-values, the verdict
+COMPARED = ["difference", "difference_low", "difference_high", "p_value", "p_holm", "verdict"]
+
+
+def compare_with_random(
+    ranks: Paths, studies: Sequence[tuple[str, str, str, int]], seeds: Sequence[int]
+) -> pd.DataFrame:
+    """Compare studies with random negatives of the same data set, model and number, as one family of tests.
+
+    Seeds that failed on either side are left out; nothing is said of a study without a seed in common with its
+    baseline, nor of what draws no negatives.
+
+    :param ranks: a ``seed-{seed}.ranks.csv.gz`` of each study and seed
+    :param studies: data set, model, sampler and number of negatives, of those that are told of
+    :param seeds: the seeds
+
+    :returns: one row a comparison: the study, and :data:`COMPARED`
+
+    :raises InputError: if ranks are missing or damaged, or of other triples than the baseline's
+    """
+    found = read_reciprocal_ranks(ranks)
+    differences: dict[tuple[int, ...], dict[str, NDArray[np.float64]]] = {}
+    names: dict[str, tuple[str, str, str, int]] = {}
+    for study in studies:
+        dataset, model, sampler, negatives = study
+        baseline = (dataset, model, BASELINE, negatives)
+        if sampler == BASELINE or baseline not in studies:
+            continue
+        pairs = [(_of(found, study, seed), _of(found, baseline, seed)) for seed in seeds]
+        rows = [_subtract(one, other, study) for one, other in pairs if len(one) and len(other)]
+        if rows:
+            stacked = np.stack(rows)
+            names[name := "/".join(map(str, study))] = study
+            differences.setdefault(stacked.shape, {})[name] = stacked
+    # equal shapes are compared on the same draws
+    compared = {name: result for group in differences.values() for name, result in compare_paired(group).items()}
+    corrected = holm([result.p_value for result in compared.values()])
+    table: list[dict[str, Any]] = []
+    for (name, result), p_holm in zip(compared.items(), corrected, strict=True):
+        verdict = EQUAL if p_holm >= _LEVEL else BETTER if result.difference > 0 else WORSE
+        values = (result.difference, result.low, result.high, result.p_value, p_holm, verdict)
+        table.append({**dict(zip(STUDY, names[name], strict=True)), **dict(zip(COMPARED, values, strict=True))})
+    return pd.DataFrame(table, columns=[*STUDY, *COMPARED])
+
+
+def _of(
+    found: dict[tuple[str, str, str, int, int], pd.DataFrame], study: tuple[str, str, str, int], seed: int
+) -> pd.DataFrame:
+    try:
+        return found[(*study, seed)]
+    except KeyError:
+        name = ", ".join(f"{column} {value}" for column, value in zip([*STUDY, "seed"], (*study, seed), strict=True))
+        raise InputError(f"the ranks of a retraining ({name}) are in none of the files given; run its job") from None
+
+
+def _subtract(one: pd.DataFrame, other: pd.DataFrame, study: tuple[str, str, str, int]) -> NDArray[np.float64]:
+    triples = ["head", "relation", "tail"]
+    if not one[triples].equals(other[triples]):
+        raise InputError(f"the ranks of {study} are of other test triples than those of its baseline; run both again")
+    difference: NDArray[np.float64] = (one["reciprocal_rank"] - other["reciprocal_rank"]).to_numpy()
+    return difference

@@ -1,0 +1,94 @@
+"""Bootstraps and Holm's correction, against what is known in closed form, and against simulations."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from negsamp.significance import compare_paired, holm, mean_interval
+
+
+@pytest.fixture
+def generator() -> np.random.Generator:
+    return np.random.default_rng(1)
+
+
+def test_an_interval_of_a_mean_is_that_of_the_normal_law(generator: np.random.Generator) -> None:
+    values = generator.random(4000)
+    low, high = mean_interval(values)
+    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
+    assert mean_interval(values) == (low, high)
+    assert mean_interval(values, level=0.5)[0] > low
+
+
+def test_the_interval_of_one_value_is_the_value() -> None:
+    assert mean_interval(np.array([0.25])) == (0.25, 0.25)
+    assert mean_interval(np.array([0.25, 0.25])) == (0.25, 0.25)
+
+
+def test_a_difference_of_triples_alone_is_as_sure_as_a_paired_test_says(generator: np.random.Generator) -> None:
+    # one seed: what is left is the paired bootstrap over triples
+    for shift in (0.0, 0.01, 0.02):
+        differences = generator.normal(shift, 0.2, size=(1, 500))
+        found = compare_paired({"a": differences})["a"]
+        expected = stats.ttest_1samp(differences[0], 0)
+        assert found.difference == pytest.approx(differences.mean())
+        assert found.p_value == pytest.approx(expected.pvalue, abs=0.02)
+        interval = expected.confidence_interval(0.95)
+        assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=0.002)
+
+
+def test_what_differs_between_seeds_makes_a_difference_less_sure(generator: np.random.Generator) -> None:
+    of_triples = generator.normal(0.03, 0.2, size=(1, 1000)).repeat(3, axis=0)
+    same = compare_paired({"a": of_triples})["a"]
+    of_seeds = of_triples + np.array([[-0.05], [0.0], [0.05]])
+    other = compare_paired({"a": of_seeds})["a"]
+    assert same.difference == pytest.approx(other.difference)
+    assert same.p_value < 0.01 < other.p_value
+    assert other.low < same.low < same.high < other.high
+
+
+def test_triples_are_drawn_for_all_seeds_at_once(generator: np.random.Generator) -> None:
+    # the same triples are hard with every seed: three seeds know no more than one
+    once = generator.normal(0.01, 0.2, size=(1, 800))
+    one, three = (compare_paired({"a": once.repeat(count, axis=0)})["a"] for count in (1, 3))
+    assert one.high - one.low == pytest.approx(three.high - three.low, rel=0.05)
+
+
+def test_true_nulls_are_rejected_no_more_often_than_announced(generator: np.random.Generator) -> None:
+    rejected = 0
+    for repetition in range(200):
+        # what two methods share on a triple cancels; what seeds add is small
+        differences = generator.normal(0, 0.2, size=(3, 100)) + generator.normal(0, 0.3, size=(1, 100))
+        rejected += compare_paired({"a": differences}, resamples=500, seed=repetition)["a"].p_value < 0.05
+    assert rejected <= 17  # 10 are expected; more than 17 are seen once in a hundred times
+
+
+def test_p_values_are_two_sided_and_never_zero() -> None:
+    sure = np.full((2, 50), 0.1) + np.linspace(-0.01, 0.01, 50)
+    found = compare_paired({"better": sure, "worse": -sure, "same": np.zeros((2, 50))}, resamples=999)
+    assert found["better"].p_value == found["worse"].p_value == pytest.approx(2 / 1000)
+    assert found["better"].difference == -found["worse"].difference
+    assert found["same"].p_value == 1
+    assert compare_paired({}) == {}
+
+
+def test_all_are_compared_on_the_same_draws(generator: np.random.Generator) -> None:
+    one, two = generator.normal(0, 0.2, size=(2, 3, 100))
+    assert compare_paired({"a": one})["a"] == compare_paired({"b": two, "a": one})["a"]
+    assert compare_paired({"a": one}, seed=1)["a"] != compare_paired({"a": one})["a"]
+
+
+def test_chunks_change_nothing_but_the_draws(generator: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    differences = {"a": generator.normal(0.02, 0.2, size=(3, 100))}
+    whole = compare_paired(differences)["a"]
+    monkeypatch.setattr("negsamp.significance._CHUNK", 777)
+    parts = compare_paired(differences)["a"]
+    assert (parts.low, parts.high, parts.p_value) == pytest.approx((whole.low, whole.high, whole.p_value), abs=0.02)
+
+
+def test_holm_corrects_as_in_its_paper() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.6]) == [1, 1]
+    assert holm([0.02]) == [0.02]
+    assert holm([]) == []
