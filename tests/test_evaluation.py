@@ -196,6 +196,40 @@ def test_ranks_hold_among_many_entities(name: str) -> None:
 # What is filtered
 
 
+def test_each_triples_rank_is_kept(splits: dict[str, MappedTriples]) -> None:
+    model = make("DistMult", factory(splits))
+    known = [splits["training"], splits["validation"], splits["testing"]]
+    evaluator = FastRankBasedEvaluator()
+    evaluator.evaluate(model, splits["testing"], additional_filter_triples=known, use_tqdm=False)
+    kept = {side: ranks.tolist() for side, ranks in evaluator.realistic_ranks.items()}
+    assert kept.keys() == {"head", "tail"}
+    for side, ranks in kept.items():
+        assert len(set(ranks)) > 10
+        for i, rank in enumerate(ranks):
+            alone = FastRankBasedEvaluator()
+            results = alone.evaluate(
+                model, splits["testing"][i : i + 1], additional_filter_triples=known, use_tqdm=False
+            )
+            assert results.get_metric(f"{side}.realistic.arithmetic_mean_rank") == rank
+    # an evaluation that is left to PyKEEN tells no ranks
+    everything = range(NUM_ENTITIES)
+    evaluator.evaluate(
+        model, splits["testing"], additional_filter_triples=known, use_tqdm=False, restrict_entities_to=everything
+    )
+    assert evaluator.realistic_ranks == {}
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_known_positives_never_compete(as_list: bool, splits: dict[str, MappedTriples]) -> None:
+    model = make("DistMult", factory(splits))
+    ranked, other = splits["testing"], torch.cat([splits["training"], splits["validation"]])
+    expected = FastRankBasedEvaluator().evaluate(model, ranked, additional_filter_triples=[other], use_tqdm=False)
+    evaluator = FastRankBasedEvaluator(known_positives=splits["validation"])
+    given = [splits["training"]] if as_list else splits["training"]
+    found = evaluator.evaluate(model, ranked, additional_filter_triples=given, use_tqdm=False)
+    assert found.to_flat_dict() == expected.to_flat_dict()
+
+
 def test_each_filter_matters(splits: dict[str, MappedTriples]) -> None:
     model = make("TransE", factory(splits))
     one, many = splits["training"], [splits["training"], splits["validation"]]
