@@ -25,6 +25,8 @@ os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), os.getenv("PYTHONPATH",
 if config["mirror"]:
     # not a parameter of a job: where an archive was fetched from must not make it stale
     os.environ.update(NEGSAMP_MIRROR=config["mirror"])
+# likewise who is told of a training
+os.environ.update(NEGSAMP_TRACKING=json.dumps(config["tracking"]))
 
 RESULTS = f"results/{config['name']}"
 DATASETS = list(dict.fromkeys(name.lower() for name in config["datasets"]))

@@ -1,9 +1,11 @@
 """Choose the best setting of a study's trials, train it with a seed, and rank the test triples."""
 
+import json
+import os
 from pathlib import Path
 
 from negsamp.datasets import SchemaDataset
-from negsamp.hpo import Options, Study, retrain
+from negsamp.hpo import Options, Study, Tracking, retrain
 from negsamp.io import job_log, read_jsonl, write_json
 from negsamp.ranks import write_ranks
 
@@ -19,6 +21,7 @@ with job_log(snakemake.log[0]):
         options=options,
         pools=snakemake.input.get("pools") or None,
         threads=params.threads,
+        tracking=Tracking(**json.loads(os.environ["NEGSAMP_TRACKING"])),
     )
     write_ranks(snakemake.output.ranks, dataset.testing, options.max_evaluation_triples, outcome.ranks)
     write_json(snakemake.output.record, outcome.record)

@@ -1,9 +1,11 @@
 """Run some trials of a study."""
 
+import json
+import os
 from pathlib import Path
 
 from negsamp.datasets import SchemaDataset
-from negsamp.hpo import Options, SearchOptions, Study, run_trials
+from negsamp.hpo import Options, SearchOptions, Study, Tracking, run_trials
 from negsamp.io import job_log, write_json, write_jsonl
 
 with job_log(snakemake.log[0]):
@@ -18,6 +20,7 @@ with job_log(snakemake.log[0]):
         threads=params.threads,
         parts=Path(snakemake.output.trials).parent / "parts",
         code=params.code,
+        tracking=Tracking(**json.loads(os.environ["NEGSAMP_TRACKING"])),
     )
     write_jsonl(snakemake.output.trials, records)
     write_json(snakemake.output.timing, {"trials": costs})

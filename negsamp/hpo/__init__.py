@@ -3,7 +3,7 @@
 from negsamp.hpo.choice import choose
 from negsamp.hpo.optuna_studies import SequentialStudy, write_studies
 from negsamp.hpo.space import Search, suggest, trial_seed
-from negsamp.hpo.study import SearchOptions, retrain, run_trials
+from negsamp.hpo.study import SearchOptions, Tracking, retrain, run_trials
 from negsamp.hpo.training import LOOPS, Options, Outcome, Study, Training, takes_margin
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "SearchOptions",
     "SequentialStudy",
     "Study",
+    "Tracking",
     "Training",
     "choose",
     "retrain",

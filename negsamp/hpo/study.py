@@ -1,12 +1,13 @@
 """A study: its trials, and the retraining of the setting that is chosen among them."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from negsamp.datasets import SchemaDataset
+from negsamp.errors import InputError
 from negsamp.hpo.choice import choose
 from negsamp.hpo.optuna_studies import SequentialStudy
 from negsamp.hpo.process import NO_COST, run_isolated, was_killed
@@ -15,7 +16,7 @@ from negsamp.hpo.training import Options, Outcome, Study, Training
 from negsamp.io import digest, file_hash, read_json, write_json
 from negsamp.triples import triples_digest
 
-__all__ = ["SearchOptions", "retrain", "run_trials"]
+__all__ = ["SearchOptions", "Tracking", "retrain", "run_trials"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,50 @@ class SearchOptions:
     timeout: float | None = None
 
 
+@dataclass(frozen=True)
+class Tracking:
+    """PyKEEN's result trackers, of which each training has its own."""
+
+    #: their names: ``csv``, ``json``, ``tensorboard``, ``mlflow``, ``wandb``, …
+    result_tracker: Sequence[str] = ()
+    #: the options of each; ``{dataset}``, ``{model}``, ``{sampler}``, ``{negatives}`` and ``{run}`` in a text stand for
+    #: those of the training
+    result_tracker_kwargs: Sequence[Mapping[str, Any]] = ()
+
+    def of(self, study: Study, run: str) -> dict[str, Any]:
+        """Return the options of PyKEEN's pipeline.
+
+        :param study: the study
+        :param run: which of its trainings
+
+        :raises InputError: if a text has another field in braces, or there are not as many options as names
+        """
+        if not self.result_tracker:
+            return {}
+        if len(self.result_tracker_kwargs) != len(self.result_tracker):
+            raise InputError(
+                "tracking: result_tracker_kwargs has not as many entries as result_tracker; give {} for none"
+            )
+        fields = {**asdict(study), "run": run}
+        return {
+            "result_tracker": list(self.result_tracker),
+            "result_tracker_kwargs": [
+                {name: _filled(name, value, fields) for name, value in kwargs.items()}
+                for kwargs in self.result_tracker_kwargs
+            ],
+        }
+
+
+def _filled(name: str, value: Any, fields: Mapping[str, Any]) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return value.format(**fields)
+    except (KeyError, IndexError, ValueError) as error:
+        known = ", ".join(f"{{{field}}}" for field in fields)
+        raise InputError(f"tracking: {name} is {value!r}; a text may have {known} alone") from error
+
+
 def run_trials(
     dataset: SchemaDataset,
     study: Study,
@@ -45,6 +90,7 @@ def run_trials(
     threads: int,
     parts: Path,
     code: str,
+    tracking: Tracking | None = None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Run some trials of a study, judged on validation triples.
 
@@ -59,6 +105,7 @@ def run_trials(
     :param threads: torch threads
     :param parts: the folder that finished trials are kept in
     :param code: a digest of the code that decides the result
+    :param tracking: who is told of the trainings; ``{run}`` is ``trial-`` and the number
 
     :returns: the records and the costs of the trials, in their order; fewer than were asked for if time was up
     """
@@ -73,7 +120,8 @@ def run_trials(
             logger.info("%s: time is up after %d trials and %.0f s", study, len(records), spent)
             break
         random_seed = trial_seed(search.seed, study.dataset, study.model, trial)
-        training = Training(dataset, study, ask(trial), random_seed, options, pools, "validation")
+        trackers = tracking.of(study, f"trial-{trial}") if tracking else {}
+        training = Training(dataset, study, ask(trial), random_seed, options, pools, "validation", trackers)
         part = parts / f"{digest([decisive, training.parameters, training.random_seed])}.json"
         outcome = _kept_or_run(training, threads, part)
         tell(trial, outcome.record)
@@ -123,6 +171,7 @@ def retrain(
     options: Options,
     pools: str | None,
     threads: int,
+    tracking: Tracking | None = None,
 ) -> Outcome:
     """Train the setting that is chosen among the trials with a seed, and rank the test triples.
 
@@ -133,6 +182,7 @@ def retrain(
     :param options: what all trainings have in common
     :param pools: the stored pools; None for samplers that have none beforehand
     :param threads: torch threads
+    :param tracking: who is told of the training; ``{run}`` is ``seed-`` and the seed
     """
     best = choose(list(trials))
     random_seed = trial_seed(seed, study.dataset, study.model, "retrained")
@@ -141,6 +191,7 @@ def retrain(
         outcome = Outcome({**record, "random_seed": random_seed}, NO_COST, None)
     else:
         # a parameter that is not taken was not recorded, and is not asked for
-        training = Training(dataset, study, best["parameters"], random_seed, options, pools, "testing")
+        trackers = tracking.of(study, f"seed-{seed}") if tracking else {}
+        training = Training(dataset, study, best["parameters"], random_seed, options, pools, "testing", trackers)
         outcome = run_isolated(training, threads)
     return outcome._replace(record={**outcome.record, "trial": best["trial"], "seed": seed})

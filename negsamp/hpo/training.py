@@ -103,6 +103,8 @@ class Training:
     pools: str | None
     #: what is ranked; test triples are looked at for ``"testing"`` alone
     split: Literal["validation", "testing"]
+    #: PyKEEN's ``result_tracker`` and ``result_tracker_kwargs``, which decide no result
+    tracking: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self) -> Outcome:
         """Train and rank. A training that diverges or runs out of memory is a result, recorded with its reason."""
@@ -218,6 +220,7 @@ class Training:
                 "callbacks": callbacks or None,
             },
             **stopping,
+            **self.tracking,
             **self._sampling(handle, watch),
             evaluator=evaluator,
             evaluation_kwargs={

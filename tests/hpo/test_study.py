@@ -10,7 +10,19 @@ from typing import Any
 import pytest
 
 from negsamp.datasets import SchemaDataset
-from negsamp.hpo import Options, SearchOptions, Study, Training, choose, retrain, run_trials, suggest, trial_seed
+from negsamp.errors import InputError
+from negsamp.hpo import (
+    Options,
+    SearchOptions,
+    Study,
+    Tracking,
+    Training,
+    choose,
+    retrain,
+    run_trials,
+    suggest,
+    trial_seed,
+)
 from negsamp.hpo import study as module
 from negsamp.hpo.training import Outcome
 
@@ -193,6 +205,31 @@ def test_no_trial_starts_once_time_is_up(trained: list[Training], run: Run) -> N
     assert len(run(trials=range(5), search=SearchOptions(SPACE, timeout=0.1))) == 1
     assert len(trained) == 2
     assert len(run(trials=range(5), search=SearchOptions(SPACE, timeout=100))) == 5
+
+
+# Tracking
+
+
+def test_each_training_has_its_own_trackers(trained: list[Training], run: Run, nations: SchemaDataset) -> None:
+    tracking = Tracking(["csv", "wandb"], [{"path": "logs/{model}/{sampler}-{negatives}/{run}.csv"}, {"offline": True}])
+    run(tracking=tracking)
+    assert [training.tracking["result_tracker"] for training in trained] == 3 * [["csv", "wandb"]]
+    assert [training.tracking["result_tracker_kwargs"] for training in trained] == [
+        [{"path": f"logs/TransE/random-2/trial-{trial}.csv"}, {"offline": True}] for trial in range(3)
+    ]
+    # who is told decides no result
+    assert len(run()) == 3
+    assert len(trained) == 3
+    retrain(nations, STUDY, run(), seed=4, options=OPTIONS, pools=None, threads=1, tracking=tracking)
+    assert trained[-1].tracking["result_tracker_kwargs"][0] == {"path": "logs/TransE/random-2/seed-4.csv"}
+
+
+def test_trackers_that_make_no_sense_are_refused() -> None:
+    assert Tracking().of(STUDY, "trial-0") == {}
+    with pytest.raises(InputError, match=r"path is 'a/\{trial\}'; a text may have \{dataset\}, \{model\}"):
+        Tracking(["csv"], [{"path": "a/{trial}"}]).of(STUDY, "trial-0")
+    with pytest.raises(InputError, match="not as many entries as result_tracker"):
+        Tracking(["csv"], []).of(STUDY, "trial-0")
 
 
 def test_a_killed_trial_is_recorded_and_not_kept(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """One training and its evaluation, through PyKEEN's pipeline."""
 
+import dataclasses
 import inspect
 import json
 import math
@@ -412,6 +413,15 @@ def test_a_loop_without_negatives_is_a_study(loop: str, make_training: Make) -> 
     assert cost["training_s"] > 0
     assert {side: len(of_side) for side, of_side in ranks.items()} == dict.fromkeys(("head", "tail"), 199)
     assert record["metrics"] != make_training("DistMult", loop, 0, **options, random_seed=2).run().record["metrics"]
+
+
+def test_a_tracker_is_told(make_training: Make, tmp_path: Path) -> None:
+    path = tmp_path / "made/for/it.csv"
+    tracking = {"result_tracker": ["csv"], "result_tracker_kwargs": [{"path": str(path)}]}
+    training = dataclasses.replace(make_training(epochs=3), tracking=tracking)
+    record = training.run().record
+    assert path.read_text(encoding="utf-8").count(",loss,") == 3
+    assert record == make_training(epochs=3).run().record
 
 
 @pytest.mark.parametrize("sampler", ["basic", "random"])
