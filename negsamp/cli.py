@@ -219,6 +219,48 @@ def bench(
     click.echo(f"written to {output}", err=True)
 
 
+@main.command()
+@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--cores", default=1, show_default=True, help="Jobs that run at a time, for the hours.")
+@click.option("--threads", default=1, show_default=True, help="Torch threads.")
+@click.option("--batches", default=3, show_default=True, type=click.IntRange(min=1), help="Batches that are timed.")
+@_json
+def plan(config: Path, cores: int, threads: int, batches: int, as_json: bool) -> None:
+    """Tell how many jobs, trainings and hours CONFIG is, in the folder of the workflow.
+
+    Jobs and trainings are what a dry run of Snakemake would start; hours are foreseen from a few batches that are
+    trained on this machine.
+
+    Example: negsamp plan configs/paper.yaml
+    """
+    import torch
+
+    from negsamp.plan import measure_hours, plan_jobs, read_config
+
+    torch.set_num_threads(threads)
+    found = plan_jobs(config)
+    hours, unknown = measure_hours(found, read_config(config), batches)
+    trainings = sum(found.trainings.values())
+    if as_json:
+        summary = {"jobs": dict(found.jobs), "trainings": trainings, "hours": hours, "unknown": unknown}
+        click.echo(json.dumps(summary, indent=2))
+        return
+    jobs = {rule: count for rule, count in found.jobs.items() if rule != "all"}
+    table = [*jobs.items(), ("total", sum(jobs.values()))]
+    click.echo(tabulate(table, headers=["job", "count"], intfmt=","))
+    click.echo(f"\ntrainings: {trainings:,}")
+    for dataset, of_dataset in hours.items():
+        at_a_time = f", {_duration(of_dataset / cores)} with {cores} at a time" if cores > 1 else ""
+        click.echo(f"{dataset}: {_duration(of_dataset)} of training{at_a_time}")
+    if unknown:
+        click.echo(f"{', '.join(unknown)}: sizes are known once the data set is read: snakemake prepare_dataset")
+    click.echo("Ranking is not counted; early stopping and a limit of time are not looked at.")
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
+
+
 def _pool_table(rows: list[dict[str, Any]]) -> str:
     """Lay out the statistics, one row a sampler."""
     thresholds = list(rows[0]["share_at_most"]) if rows else []

@@ -22,6 +22,8 @@ rule run_trials:
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime="12h",
+        # counted by negsamp plan
+        trainings=lambda wildcards: len(trials_of_chunk(wildcards)),
     params:
         trials=trials_of_chunk,
         search={name: config["hpo"][name] for name in ("sampler", "space", "seed", "timeout")},
@@ -50,6 +52,7 @@ rule retrain:
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime="12h",
+        trainings=1,
     params:
         options=training_options,
         threads=config["compute"]["torch_threads"],
