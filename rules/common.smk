@@ -234,7 +234,7 @@ def pool_statistics(*datasets):
 
 
 #: the tables over all data sets; link prediction has one a data set
-TABLES = ("datasets", "pools", "parameters", "slots", "cost")
+TABLES = ("datasets", "pools", "parameters", "slots", "cost", "claims", "published")
 #: the figures of one data set that are made of retrainings
 FIGURES = ("negatives", "fallback")
 
@@ -258,13 +258,24 @@ def table_input(wildcards):
                     *fill(rules.retrain.output.timing, studies(), seed=config["seeds"]),
                 ]
             }
+        case "claims":
+            of_auxiliaries = [d for d in DATASETS if any(NEEDS.get(s) == "auxiliary" for s in applicable_samplers(d))]
+            return {
+                "statistics": pool_statistics(),
+                "finals": fill(rules.retrain.output.record, studies(), seed=config["seeds"]),
+                "ranks": fill(rules.retrain.output.ranks, studies(), seed=config["seeds"]),
+                "auxiliaries": expand(rules.train_auxiliary.output.record, dataset=of_auxiliaries),
+            }
+        case "published":
+            finals = fill(rules.retrain.output.record, studies(), seed=config["seeds"])
+            return {"statistics": pool_statistics(), "finals": finals}
 
 
 def table_options(table, *datasets):
     """Tell which rows and columns a table or figure has, of one data set or all, in the order of the config."""
     rows = {"dataset": datasets[0]} if datasets else {"datasets": DATASETS}
-    if table == "datasets":
-        return rows
+    if table in ("datasets", "published"):
+        return rows if table == "datasets" else {}
     if table == "pools":
         samplers = [sampler for sampler in config["samplers"] if sampler not in WITHOUT_POOLS]
         return {**rows, "samplers": samplers, "not_applicable": not_applicable()}
@@ -273,7 +284,7 @@ def table_options(table, *datasets):
         **{key: config[key] for key in ("models", "samplers", "negatives")},
         **({} if table == "parameters" else {"seeds": config["seeds"]}),
         "not_applicable": not_applicable(),
-        **({} if table in FIGURES else {"reference": reference_row()}),
+        **({} if table in (*FIGURES, "claims") else {"reference": reference_row()}),
         **({"timeout": config["hpo"]["timeout"]} if table == "link_prediction" else {}),
     }
 

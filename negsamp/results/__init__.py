@@ -1,5 +1,6 @@
 """From the files of the chain to what is published: read them, lay out tables, draw figures."""
 
+from negsamp.results.claims import claims_table, published_table
 from negsamp.results.collect import (
     average_seeds,
     read_chosen,
@@ -18,7 +19,6 @@ from negsamp.results.figures import (
     write_figure,
 )
 from negsamp.results.tables import (
-    TABLES,
     Table,
     cost_table,
     datasets_table,
@@ -29,11 +29,24 @@ from negsamp.results.tables import (
     write_table,
 )
 
+#: by their names in the workflow
+TABLES = {
+    "datasets": datasets_table,
+    "pools": pools_table,
+    "link_prediction": link_prediction_table,
+    "parameters": parameters_table,
+    "slots": slots_table,
+    "cost": cost_table,
+    "claims": claims_table,
+    "published": published_table,
+}
+
 __all__ = [
     "FIGURES",
     "TABLES",
     "Table",
     "average_seeds",
+    "claims_table",
     "compare_with_random",
     "cost_table",
     "datasets_table",
@@ -43,6 +56,7 @@ __all__ = [
     "parameters_table",
     "pool_sizes_figure",
     "pools_table",
+    "published_table",
     "read_chosen",
     "read_finals",
     "read_histograms",

@@ -24,6 +24,8 @@ __all__ = [
     "STUDY",
     "Paths",
     "average_seeds",
+    "fallback_share",
+    "read_auxiliaries",
     "read_chosen",
     "read_finals",
     "read_histograms",
@@ -224,6 +226,29 @@ def read_timings(paths: Paths) -> pd.DataFrame:
 
     key = [*STUDY, "stage", "number"]
     return _read(paths, rows, [*key, *COSTS], key, kind="a timing")
+
+
+def read_auxiliaries(paths: Paths) -> pd.Series:
+    """Read how good auxiliary models are.
+
+    :param paths: ``record.json`` files
+
+    :returns: data set → validation MRR
+
+    :raises InputError: if a file is missing or damaged, or two are of one data set
+    """
+
+    def rows(record: Any, path: Path) -> Iterator[Row]:
+        yield {"dataset": record["dataset"], "mrr": _number(record["validation"]["inverse_harmonic_mean_rank"])}
+
+    frame = _read(paths, rows, ["dataset", "mrr"], ["dataset"], kind="a record of an auxiliary model")
+    return frame.set_index("dataset")["mrr"]
+
+
+def fallback_share(slots: dict[str, int]) -> float:
+    """Return which share of the slots neither the sampler's own pool filled nor nothing."""
+    own = sum(count for stage, count in slots.items() if stage in ("pool", "masked"))
+    return 1 - own / max(sum(slots.values()), 1)
 
 
 def read_reciprocal_ranks(paths: Paths) -> dict[tuple[str, str, str, int, int], pd.DataFrame]:

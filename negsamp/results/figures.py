@@ -18,7 +18,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from negsamp.io import atomic_path
-from negsamp.results.collect import STUDY, Paths, average_seeds, read_finals, read_histograms, require
+from negsamp.results.collect import STUDY, Paths, average_seeds, fallback_share, read_finals, read_histograms, require
 from negsamp.results.comparison import BASELINE
 from negsamp.results.tables import sampler_label
 
@@ -149,7 +149,7 @@ def fallback_figure(
     shown = _applicable(dataset, samplers, not_applicable)
     runs = _finals(finals, dataset, models, shown, negatives, seeds)
     counted = runs[runs["slots"].notna()]
-    counted = counted.assign(mean=[_share_of_fallback(slots) for slots in counted["slots"]])
+    counted = counted.assign(mean=[fallback_share(slots) for slots in counted["slots"]])
     shares = counted.groupby(["sampler", "negatives"]).agg({"mean": "mean", "inferred": "any"}).reset_index()
     panels = {"all models": ("slots filled by the fallback", _by_sampler(shares.assign(std=np.nan)))}
     if BASELINE in shown:
@@ -179,12 +179,6 @@ def _finals(
     studies = [(dataset, model, sampler, number) for model in models for sampler in samplers for number in negatives]
     runs = [(*study, seed) for study in studies for seed in seeds]
     return require(read_finals(finals), [*STUDY, "seed"], runs, "the retraining of a study")
-
-
-def _share_of_fallback(slots: dict[str, int]) -> float:
-    """Return which share of the slots neither the sampler's own pool filled nor nothing."""
-    own = sum(count for stage, count in slots.items() if stage in ("pool", "masked"))
-    return 1 - own / max(sum(slots.values()), 1)
 
 
 def _by_sampler(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -39,7 +39,6 @@ from negsamp.results.comparison import BETTER, COMPARED, EQUAL, WORSE, compare_w
 
 __all__ = [
     "SAMPLER_LABELS",
-    "TABLES",
     "Table",
     "cost_table",
     "datasets_table",
@@ -683,14 +682,3 @@ def _levels(name: Any) -> tuple[str, ...]:
 def _escape_markdown(text: str) -> str:
     """Keep a text on one line and in one cell."""
     return re.sub(r"([\\|*<])", r"\\\1", " ".join(text.split()))
-
-
-#: by their names in the workflow
-TABLES = {
-    "datasets": datasets_table,
-    "pools": pools_table,
-    "link_prediction": link_prediction_table,
-    "parameters": parameters_table,
-    "slots": slots_table,
-    "cost": cost_table,
-}

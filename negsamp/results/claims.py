@@ -1,0 +1,248 @@
+"""The paper's claims, each tested on what was run, and the numbers that others published beside ours."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+from negsamp.results.collect import (
+    STUDY,
+    Paths,
+    fallback_share,
+    read_auxiliaries,
+    read_finals,
+    read_statistics,
+)
+from negsamp.results.comparison import BASELINE, BETTER, EQUAL, compare_with_random
+from negsamp.results.tables import Table, sampler_label
+
+__all__ = ["HOLDS", "HOLDS_NOT", "UNDECIDED", "claims_table", "published_table"]
+
+HOLDS, HOLDS_NOT, UNDECIDED = "holds", "does not hold", "not decided by these data"
+
+#: what the paper compares with random negatives
+_ADVANCED = ("corrupt", "typed", "typedbyclass", "relational", "nearestneighbor", "adversarial", "adaptiveadversarial")
+
+#: "much smaller": at most this part of random's mean pool
+_MUCH_SMALLER = 0.1
+#: "often": at least this share of the queries
+_OFTEN = 0.1
+#: how much more of the slots the fallback must fill with the most negatives than with the fewest
+_TAKES_OVER = 0.1
+_LEVEL = 0.05
+#: data sets that a correlation needs
+_ENOUGH = 4
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the records of an experiment say, one frame a kind."""
+
+    #: what :func:`negsamp.results.read_statistics` returns, both sides
+    pools: pd.DataFrame
+    #: what :func:`negsamp.results.compare_with_random` returns
+    comparisons: pd.DataFrame
+    #: data set, model, sampler and negatives → the share of slots that the fallback filled
+    fallback: pd.Series
+    #: data set → validation MRR of the auxiliary model
+    auxiliary: pd.Series
+
+
+def claims_table(
+    statistics: Paths,
+    finals: Paths,
+    ranks: Paths,
+    auxiliaries: Paths,
+    *,
+    datasets: Sequence[str],
+    models: Sequence[str],
+    samplers: Sequence[str],
+    negatives: Sequence[int],
+    seeds: Sequence[int],
+    not_applicable: Collection[Sequence[str]] = (),
+) -> Table:
+    """Test what the paper says of samplers on the results at hand.
+
+    :param statistics: a ``{sampler}.statistics.json`` of each data set and sampler that has pools
+    :param finals: a ``seed-{seed}.json`` of each study and seed
+    :param ranks: a ``seed-{seed}.ranks.csv.gz`` of each study and seed
+    :param auxiliaries: a ``record.json`` of each auxiliary model
+    :param datasets: the data sets, in order
+    :param models: the models, in order
+    :param samplers: the samplers, in order
+    :param negatives: the numbers of negatives, in order
+    :param seeds: the seeds
+    :param not_applicable: the data sets and samplers that do not go together
+
+    :raises InputError: if a file is missing or damaged
+    """
+    excluded = set(map(tuple, not_applicable))
+    studies = [
+        (dataset, model, sampler, number)
+        for dataset in datasets
+        for model in models
+        for sampler in samplers
+        if (dataset, sampler) not in excluded
+        for number in negatives
+    ]
+    runs = read_finals(finals)
+    runs = runs[(runs["state"] == "complete") & runs["negatives"].gt(0)]
+    counted = runs[runs["slots"].notna()]
+    shares = counted.assign(share=[fallback_share(slots) for slots in counted["slots"]])
+    sizes = read_statistics(statistics)
+    evidence = Evidence(
+        pools=sizes[sizes["side"] == "both"],
+        comparisons=compare_with_random(ranks, studies, seeds),
+        fallback=shares.groupby(STUDY)["share"].mean(),
+        auxiliary=read_auxiliaries(auxiliaries),
+    )
+    rows = [{"claim": claim, "answer": answer, "evidence": said} for claim, answer, said in _answers(evidence)]
+    return Table(
+        raw=pd.DataFrame(rows),
+        display=pd.DataFrame(rows),
+        title="Claims of the paper",
+        label="claims",
+        notes=(
+            f"Tested on this experiment alone: {len(datasets)} data sets, {len(models)} models, {len(seeds)} seeds. "
+            f"Much smaller: at most {_MUCH_SMALLER:.0%} of random's mean. Often: at least {_OFTEN:.0%} of the queries."
+        ),
+        text_columns=3,
+    )
+
+
+def _answers(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
+    yield "(a) pools of advanced samplers are much smaller than random's", *_smaller_pools(evidence)
+    yield "(b) samplers matter, but which one wins depends on the data set", *_winners(evidence)
+    yield "(c) gains shrink as negatives grow, as random integration takes over", *_shrinking(evidence)
+    yield "(d) adversarial follows the quality of its auxiliary model", *_follows_auxiliary(evidence)
+    yield "(e) relational and typed often have no pool", *_no_pool(evidence)
+
+
+def _smaller_pools(evidence: Evidence) -> tuple[str, str]:
+    rows = evidence.pools.to_dict("records")
+    of_random = {row["dataset"]: row["mean"] for row in rows if row["sampler"] == BASELINE}
+    ratios = {
+        (row["dataset"], row["sampler"]): row["mean"] / of_random[row["dataset"]]
+        for row in rows
+        if row["sampler"] in _ADVANCED and row["dataset"] in of_random
+    }
+    if not ratios:
+        return UNDECIDED, "no pools of random and another sampler on one data set"
+    small = sum(ratio <= _MUCH_SMALLER for ratio in ratios.values())
+    (dataset, sampler), largest = max(ratios.items(), key=lambda item: item[1])
+    where = f"{sampler_label(sampler)} on {dataset}"
+    said = f"{small} of {len(ratios)} pools; the largest is {where}, {largest:.1%} of random's"
+    return (HOLDS if small == len(ratios) else HOLDS_NOT), said
+
+
+def _winners(evidence: Evidence) -> tuple[str, str]:
+    compared = evidence.comparisons
+    if compared.empty:
+        return UNDECIDED, "nothing was compared with random negatives"
+    winners: dict[str, dict[str, str]] = {}
+    for (dataset, model), lines in compared.groupby(["dataset", "model"]):
+        # a larger mean that may be chance wins nothing
+        better = lines[lines["verdict"] == BETTER].sort_values("difference")
+        winners.setdefault(str(model), {})[str(dataset)] = better["sampler"].iloc[-1] if len(better) else BASELINE
+    differ = compared["verdict"] != EQUAL
+    named = "; ".join(
+        f"{dataset}, {model}: {sampler_label(sampler)}"
+        for model, of_model in winners.items()
+        for dataset, sampler in of_model.items()
+    )
+    said = f"{differ.sum()} of {len(compared)} comparisons differ from random; most above it, else random: {named}"
+    if not differ.any():
+        return HOLDS_NOT, said
+    if compared["dataset"].nunique() < 2:
+        return UNDECIDED, f"one data set alone; {said}"
+    return (HOLDS if any(len(set(of_model.values())) > 1 for of_model in winners.values()) else HOLDS_NOT), said
+
+
+def _shrinking(evidence: Evidence) -> tuple[str, str]:
+    shrunk = grown = 0
+    for _, lines in evidence.comparisons.groupby(["dataset", "model", "sampler"]):
+        ends = lines.sort_values("negatives").iloc[[0, -1]]
+        fewest, most = (evidence.fallback.get(tuple(row), 0.0) for row in ends[STUDY].itertuples(index=False))
+        if most - fewest >= _TAKES_OVER:
+            first, last = ends["difference"].abs()
+            shrunk, grown = shrunk + (last < first), grown + (last >= first)
+    if not shrunk + grown:
+        return UNDECIDED, f"nowhere does the fallback's share grow by {_TAKES_OVER:.0%} with the negatives"
+    p_value = stats.binomtest(shrunk, shrunk + grown).pvalue
+    said = (
+        f"where the fallback's share grows by {_TAKES_OVER:.0%} or more, the gap to random shrinks in {shrunk} of "
+        f"{shrunk + grown} lines (sign test: p = {p_value:.2g})"
+    )
+    if p_value >= _LEVEL:
+        return UNDECIDED, said
+    return (HOLDS if shrunk > grown else HOLDS_NOT), said
+
+
+def _follows_auxiliary(evidence: Evidence) -> tuple[str, str]:
+    of_adversarial = evidence.comparisons[evidence.comparisons["sampler"] == "adversarial"]
+    gaps = of_adversarial.groupby("dataset")["difference"].mean()
+    both = pd.concat([gaps, evidence.auxiliary.rename("auxiliary")], axis="columns", join="inner")
+    listed = "; ".join(f"{name}: MRR {row.auxiliary:.3f}, gap {row.difference:+.3f}" for name, row in both.iterrows())
+    if len(both) < _ENOUGH:
+        return UNDECIDED, f"auxiliary models of {len(both)} data sets, {_ENOUGH} are needed; {listed}".rstrip("; ")
+    found = stats.spearmanr(both["auxiliary"], both["difference"], alternative="two-sided")
+    said = f"rank correlation {found.statistic:.2f} (p = {found.pvalue:.2g}); {listed}"
+    if found.pvalue >= _LEVEL:
+        return UNDECIDED, said
+    return (HOLDS if found.statistic > 0 else HOLDS_NOT), said
+
+
+def _no_pool(evidence: Evidence) -> tuple[str, str]:
+    pools = evidence.pools[evidence.pools["sampler"].isin(["typed", "relational"])]
+    if pools.empty:
+        return UNDECIDED, "neither was run"
+    said = "; ".join(
+        f"{row.sampler} on {row.dataset}: {row.share_at_most_0:.1%}" for row in pools.itertuples(index=False)
+    )
+    is_often = pools.groupby("sampler")["share_at_most_0"].mean() >= _OFTEN
+    if not is_often.all():
+        return HOLDS_NOT, said
+    return (HOLDS if len(is_often) == 2 else UNDECIDED), said
+
+
+def published_table(statistics: Paths, finals: Paths) -> Table:
+    """Put numbers that others published beside ours.
+
+    :param statistics: a ``{sampler}.statistics.json`` of each data set and sampler that has pools
+    :param finals: a ``seed-{seed}.json`` of each study and seed
+
+    :raises InputError: if a file is missing or damaged
+    """
+    pools = read_statistics(statistics)
+    sizes = pools[pools["side"] == "both"].set_index(["dataset", "sampler"])["mean"]
+    runs = read_finals(finals)
+    runs = runs[runs["state"] == "complete"]
+    scores = runs.groupby(STUDY)["inverse_harmonic_mean_rank"].mean()
+    text = Path(__file__).with_name("published.toml").read_text(encoding="utf-8")
+    rows, shown = [], []
+    for number in tomllib.loads(text)["number"]:
+        if number["quantity"] == "mean_pool":
+            ours, form = sizes.get((number["dataset"], number["sampler"])), ",.1f"
+            what = f"mean pool of {sampler_label(number['sampler'])}"
+        else:
+            key = (number["dataset"], number["model"], number["sampler"], number["negatives"])
+            ours, form = scores.get(key), ".3f"
+            what = f"test MRR of {number['model']}, {sampler_label(number['sampler'])}, {number['negatives']} negatives"
+        row: dict[str, Any] = {**number, "ours": ours, "difference": None if ours is None else ours - number["value"]}
+        rows.append(row)
+        told = [UNDECIDED, "—"] if ours is None else [f"{ours:{form}}", f"{row['difference']:+{form}}"]
+        shown.append([number["dataset"], what, f"{number['value']:{form}}", *told, number["source"]])
+    return Table(
+        raw=pd.DataFrame(rows),
+        display=pd.DataFrame(shown, columns=["data set", "what", "published", "ours", "difference", "source"]),
+        title="Published numbers beside ours",
+        label="published",
+        notes="Compared where this experiment ran on the same data set, byte for byte, and with the same study.",
+        text_columns=2,
+    )
