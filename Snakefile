@@ -14,6 +14,7 @@ include: "rules/auxiliary.smk"
 include: "rules/pools.smk"
 include: "rules/hpo.smk"
 include: "rules/tables.smk"
+include: "rules/verdicts.smk"
 
 
 wildcard_constraints:

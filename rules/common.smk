@@ -178,18 +178,19 @@ def pool_options(wildcards):
     return {name: config["sampling"][name] for name in ["filtered", *names.get(NEEDS.get(wildcards.sampler), [])]}
 
 
-def training_options(wildcards):
-    """Collect what all trainings have in common."""
+def training_options(wildcards, sampler=None):
+    """Collect what all trainings have in common, of the sampler that the wildcards name unless another is given."""
+    sampler = sampler or wildcards.sampler
     # what else there is in sampling decides which pools are found beforehand
     drawing = ["filtered", "fallback", "corruption"]
     if is_applicable(wildcards.dataset, "typed"):
         drawing += ["infer_schema"]
-    if NEEDS.get(wildcards.sampler) == "training":
+    if NEEDS.get(sampler) == "training":
         drawing += ["num_neighbors", "grow", "metric"]
     stopping = config["early_stopping"]
-    is_reference = wildcards.sampler in LOOPS
+    is_reference = sampler in LOOPS
     own = ("loss", "loss_kwargs", "batch_size") if is_reference else ()
-    is_ours = wildcards.sampler not in PYKEENS | LOOPS
+    is_ours = sampler not in PYKEENS | LOOPS
     return {
         **config["training"],
         **{name: config["reference"][name] for name in own},
@@ -197,7 +198,7 @@ def training_options(wildcards):
         "max_evaluation_triples": config["evaluation"]["max_triples"],
         "device": config["compute"]["device"],
         "sampling": {name: config["sampling"][name] for name in drawing} if is_ours else {},
-        "refresh": config["refresh"] if NEEDS.get(wildcards.sampler) == "training" else {},
+        "refresh": config["refresh"] if NEEDS.get(sampler) == "training" else {},
     }
 
 
@@ -229,12 +230,20 @@ def pool_rows(*datasets):
     ]
 
 
+def auxiliary_records(dataset):
+    """Name what is known of the auxiliary model of a data set; nothing where none is asked for."""
+    is_needed = any(NEEDS.get(sampler) == "auxiliary" for sampler in applicable_samplers(dataset))
+    return expand(rules.train_auxiliary.output.record, dataset=[dataset] if is_needed else [])
+
+
 def pool_statistics(*datasets):
     return fill(rules.build_pools.output.statistics, pool_rows(*datasets))
 
 
 #: the tables over all data sets; link prediction has one a data set
 TABLES = ("datasets", "pools", "parameters", "slots", "cost", "claims", "published")
+#: those that are made where they are asked for, by their targets
+VERDICTS = ("checks", "first_experiments")
 #: the figures of one data set that are made of retrainings
 FIGURES = ("negatives", "fallback")
 
@@ -259,23 +268,35 @@ def table_input(wildcards):
                 ]
             }
         case "claims":
-            of_auxiliaries = [d for d in DATASETS if any(NEEDS.get(s) == "auxiliary" for s in applicable_samplers(d))]
             return {
                 "statistics": pool_statistics(),
                 "finals": fill(rules.retrain.output.record, studies(), seed=config["seeds"]),
                 "ranks": fill(rules.retrain.output.ranks, studies(), seed=config["seeds"]),
-                "auxiliaries": expand(rules.train_auxiliary.output.record, dataset=of_auxiliaries),
+                "auxiliaries": [record for dataset in DATASETS for record in auxiliary_records(dataset)],
             }
         case "published":
             finals = fill(rules.retrain.output.record, studies(), seed=config["seeds"])
             return {"statistics": pool_statistics(), "finals": finals}
+        case "checks":
+            return {"checks": expand(f"{RESULTS}/checks/{{dataset}}.json", dataset=DATASETS)}
+        case "first_experiments":
+            asked = ("basic", "random", "corrupt", "adversarial")
+            rows = [s for s in studies() if s["sampler"] in asked and s["negatives"] == min(config["negatives"])]
+            of_pools = [row for row in pool_rows() if row["sampler"] in ("typed", "random")]
+            return {
+                "statistics": fill(rules.build_pools.output.statistics, of_pools),
+                "ranks": fill(rules.retrain.output.ranks, rows, seed=config["seeds"]),
+                "auxiliaries": [record for dataset in DATASETS for record in auxiliary_records(dataset)],
+            }
 
 
 def table_options(table, *datasets):
     """Tell which rows and columns a table or figure has, of one data set or all, in the order of the config."""
     rows = {"dataset": datasets[0]} if datasets else {"datasets": DATASETS}
-    if table in ("datasets", "published"):
-        return rows if table == "datasets" else {}
+    if table == "datasets":
+        return rows
+    if table in ("published", "checks"):
+        return {}
     if table == "pools":
         samplers = [sampler for sampler in config["samplers"] if sampler not in WITHOUT_POOLS]
         return {**rows, "samplers": samplers, "not_applicable": not_applicable()}
@@ -284,7 +305,7 @@ def table_options(table, *datasets):
         **{key: config[key] for key in ("models", "samplers", "negatives")},
         **({} if table == "parameters" else {"seeds": config["seeds"]}),
         "not_applicable": not_applicable(),
-        **({} if table in (*FIGURES, "claims") else {"reference": reference_row()}),
+        **({} if table in (*FIGURES, "claims", "first_experiments") else {"reference": reference_row()}),
         **({"timeout": config["hpo"]["timeout"]} if table == "link_prediction" else {}),
     }
 

@@ -21,7 +21,7 @@ rule make_table:
     log:
         f"{RESULTS}/logs/make_table/{{table}}.log",
     wildcard_constraints:
-        table="|".join(TABLES),
+        table="|".join([*TABLES, *VERDICTS]),
     conda:
         "../envs/negsamp.yaml"
     resources:

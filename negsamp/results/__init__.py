@@ -10,7 +10,7 @@ from negsamp.results.collect import (
     read_statistics,
     read_timings,
 )
-from negsamp.results.comparison import compare_with_random
+from negsamp.results.comparison import compare_samplers
 from negsamp.results.figures import (
     FIGURES,
     fallback_figure,
@@ -28,6 +28,7 @@ from negsamp.results.tables import (
     slots_table,
     write_table,
 )
+from negsamp.results.verdicts import checks_table, first_experiments_table
 
 #: by their names in the workflow
 TABLES = {
@@ -39,6 +40,8 @@ TABLES = {
     "cost": cost_table,
     "claims": claims_table,
     "published": published_table,
+    "checks": checks_table,
+    "first_experiments": first_experiments_table,
 }
 
 __all__ = [
@@ -46,11 +49,13 @@ __all__ = [
     "TABLES",
     "Table",
     "average_seeds",
+    "checks_table",
     "claims_table",
-    "compare_with_random",
+    "compare_samplers",
     "cost_table",
     "datasets_table",
     "fallback_figure",
+    "first_experiments_table",
     "link_prediction_table",
     "negatives_figure",
     "parameters_table",

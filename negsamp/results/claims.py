@@ -19,7 +19,7 @@ from negsamp.results.collect import (
     read_finals,
     read_statistics,
 )
-from negsamp.results.comparison import BASELINE, BETTER, EQUAL, compare_with_random
+from negsamp.results.comparison import BASELINE, BETTER, EQUAL, compare_samplers
 from negsamp.results.tables import Table, sampler_label
 
 __all__ = ["HOLDS", "HOLDS_NOT", "UNDECIDED", "claims_table", "published_table"]
@@ -46,7 +46,7 @@ class Evidence:
 
     #: what :func:`negsamp.results.read_statistics` returns, both sides
     pools: pd.DataFrame
-    #: what :func:`negsamp.results.compare_with_random` returns
+    #: what :func:`negsamp.results.compare_samplers` returns
     comparisons: pd.DataFrame
     #: data set, model, sampler and negatives → the share of slots that the fallback filled
     fallback: pd.Series
@@ -98,7 +98,7 @@ def claims_table(
     sizes = read_statistics(statistics)
     evidence = Evidence(
         pools=sizes[sizes["side"] == "both"],
-        comparisons=compare_with_random(ranks, studies, seeds),
+        comparisons=compare_samplers(ranks, studies, seeds),
         fallback=shares.groupby(STUDY)["share"].mean(),
         auxiliary=read_auxiliaries(auxiliaries),
     )

@@ -1,4 +1,4 @@
-"""Whether a sampler is better than random negatives: paired comparisons on the same test triples and seeds."""
+"""Whether a sampler is better than another, random negatives first of all: on the same test triples and seeds."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from negsamp.errors import InputError
 from negsamp.results.collect import STUDY, Paths, read_reciprocal_ranks
 from negsamp.significance import compare_paired, holm
 
-__all__ = ["BASELINE", "BETTER", "COMPARED", "EQUAL", "WORSE", "compare_with_random"]
+__all__ = ["BASELINE", "BETTER", "COMPARED", "EQUAL", "WORSE", "compare_samplers"]
 
-#: what all are compared with: the same base and filtering, whatever the pools
+#: what all are compared with, unless stated otherwise: the same base and filtering, whatever the pools
 BASELINE = "random"
 #: the verdicts, at a family-wise error of 5 %
 BETTER, WORSE, EQUAL = "better", "worse", "no difference"
@@ -25,10 +25,10 @@ _LEVEL = 0.05
 COMPARED = ["difference", "difference_low", "difference_high", "p_value", "p_holm", "verdict"]
 
 
-def compare_with_random(
-    ranks: Paths, studies: Sequence[tuple[str, str, str, int]], seeds: Sequence[int]
+def compare_samplers(
+    ranks: Paths, studies: Sequence[tuple[str, str, str, int]], seeds: Sequence[int], baseline: str = BASELINE
 ) -> pd.DataFrame:
-    """Compare studies with random negatives of the same data set, model and number, as one family of tests.
+    """Compare studies with the baseline of the same data set, model and number of negatives, as one family of tests.
 
     Seeds that failed on either side are left out; nothing is said of a study without a seed in common with its
     baseline, nor of what draws no negatives.
@@ -36,6 +36,7 @@ def compare_with_random(
     :param ranks: a ``seed-{seed}.ranks.csv.gz`` of each study and seed
     :param studies: data set, model, sampler and number of negatives, of those that are told of
     :param seeds: the seeds
+    :param baseline: the sampler that all others are compared with
 
     :returns: one row a comparison: the study, and :data:`COMPARED`
 
@@ -46,11 +47,11 @@ def compare_with_random(
     names: dict[str, tuple[str, str, str, int]] = {}
     for study in studies:
         dataset, model, sampler, negatives = study
-        baseline = (dataset, model, BASELINE, negatives)
-        if sampler == BASELINE or baseline not in studies:
+        other = (dataset, model, baseline, negatives)
+        if sampler == baseline or other not in studies:
             continue
-        pairs = [(_of(found, study, seed), _of(found, baseline, seed)) for seed in seeds]
-        rows = [_subtract(one, other, study) for one, other in pairs if len(one) and len(other)]
+        pairs = [(_of(found, study, seed), _of(found, other, seed)) for seed in seeds]
+        rows = [_subtract(mine, theirs, study) for mine, theirs in pairs if len(mine) and len(theirs)]
         if rows:
             stacked = np.stack(rows)
             names[name := "/".join(map(str, study))] = study

@@ -35,7 +35,7 @@ from negsamp.results.collect import (
     read_timings,
     require,
 )
-from negsamp.results.comparison import BETTER, COMPARED, EQUAL, WORSE, compare_with_random
+from negsamp.results.comparison import BETTER, COMPARED, EQUAL, WORSE, compare_samplers
 
 __all__ = [
     "SAMPLER_LABELS",
@@ -313,7 +313,7 @@ def link_prediction_table(
     """Compare samplers and numbers of negatives by link prediction on test, the best of each column in bold.
 
     The MRR of each study is marked as better or worse than that of random negatives, or as no different from it, see
-    :func:`negsamp.results.compare_with_random`.
+    :func:`negsamp.results.compare_samplers`.
 
     :param finals: a ``seed-{seed}.json`` of each study and seed
     :param trials: ``trials-{chunk}.jsonl``, all chunks of each study
@@ -331,7 +331,7 @@ def link_prediction_table(
     """
     keys = _studies([dataset], models, samplers, negatives, not_applicable, reference)
     wanted = _wanted_finals(finals, keys, seeds)
-    compared = compare_with_random(ranks, [(*key[:3], key[3]) for key in keys if key[3] is not None], seeds)
+    compared = compare_samplers(ranks, [(*key[:3], key[3]) for key in keys if key[3] is not None], seeds)
     comparisons = {tuple(row[name] for name in STUDY): row for row in compared.to_dict("records")}
     ranked = wanted.loc[wanted["state"] == _COMPLETE, "ranked_triples"].unique()
     retrained = _rows(average_seeds(wanted), STUDY, keys, "the retraining of a study")

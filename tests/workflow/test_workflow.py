@@ -84,6 +84,17 @@ def test_every_table_and_figure_is_there(small: Path) -> None:
         assert (results / f"figures/{figure}.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_named_targets_print_verdicts(small: Path) -> None:
+    result = snakemake(small, "--configfile", "small.yaml", "--", "checks", "first_experiments")
+    assert result.returncode == 0, result.stderr
+    assert "the auxiliary model saw exactly the training split" in result.stdout
+    assert "| passes" in result.stdout
+    assert "| fails" not in result.stdout
+    assert "is adversarial better than random, 3 negatives?" in result.stdout
+    # corrupt is not among the samplers
+    assert "is corrupt better than basic?" in result.stdout
+
+
 def test_a_sampler_that_cannot_be_served_is_not_applicable(small: Path) -> None:
     tables = small / "results/small/tables"
     assert "not applicable" in (tables / "link_prediction/nations.md").read_text()
