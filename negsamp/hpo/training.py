@@ -121,9 +121,9 @@ class Training:
                 raise
             reason = f"out of memory: {str(error).partition(chr(10))[0]}"
         cost = {
-            "training_s": result and result.train_seconds,
-            "sampling_s": result and watch.seconds if self.study.sampler not in LOOPS else None,
-            "evaluation_s": result and result.evaluate_seconds,
+            "training_s": None if result is None else result.train_seconds,
+            "sampling_s": None if result is None or self.study.sampler in LOOPS else watch.seconds,
+            "evaluation_s": None if result is None else result.evaluate_seconds,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "versions": _versions(),
         }

@@ -122,7 +122,14 @@ def test_records_hold_what_made_them(small: Path) -> None:
         ("results/small/tables/slots.tex", {"make_table": 1}),
         (
             f"results/small/hpo/{STUDY}/trials-1.jsonl",
-            {"run_trials": 1, "retrain": 1, "make_table": 5, "make_link_prediction_table": 1, "plot_retrainings": 2},
+            {
+                "run_trials": 1,
+                "retrain": 1,
+                "make_table": 5,
+                "make_link_prediction_table": 1,
+                "plot_retrainings": 2,
+                "export_studies": 1,
+            },
         ),
         (
             "results/small/pools/nations/random.safetensors",
@@ -133,6 +140,7 @@ def test_records_hold_what_made_them(small: Path) -> None:
                 "make_table": 6,
                 "make_link_prediction_table": 1,
                 "plot_retrainings": 2,
+                "export_studies": 1,
                 "plot_pool_sizes": 1,
             },
         ),
