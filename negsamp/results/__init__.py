@@ -1,5 +1,6 @@
 """From the files of the chain to what is published: read them, lay out tables, draw figures."""
 
+from negsamp.results.catalogue import TABLES
 from negsamp.results.claims import claims_table, published_table
 from negsamp.results.collect import (
     average_seeds,
@@ -29,20 +30,6 @@ from negsamp.results.tables import (
     write_table,
 )
 from negsamp.results.verdicts import checks_table, first_experiments_table
-
-#: by their names in the workflow
-TABLES = {
-    "datasets": datasets_table,
-    "pools": pools_table,
-    "link_prediction": link_prediction_table,
-    "parameters": parameters_table,
-    "slots": slots_table,
-    "cost": cost_table,
-    "claims": claims_table,
-    "published": published_table,
-    "checks": checks_table,
-    "first_experiments": first_experiments_table,
-}
 
 __all__ = [
     "FIGURES",

@@ -1,0 +1,27 @@
+"""All tables by their names in the workflow."""
+
+from negsamp.results.claims import claims_table, published_table
+from negsamp.results.tables import (
+    cost_table,
+    datasets_table,
+    link_prediction_table,
+    parameters_table,
+    pools_table,
+    slots_table,
+)
+from negsamp.results.verdicts import checks_table, first_experiments_table
+
+__all__ = ["TABLES"]
+
+TABLES = {
+    "datasets": datasets_table,
+    "pools": pools_table,
+    "link_prediction": link_prediction_table,
+    "parameters": parameters_table,
+    "slots": slots_table,
+    "cost": cost_table,
+    "claims": claims_table,
+    "published": published_table,
+    "checks": checks_table,
+    "first_experiments": first_experiments_table,
+}
