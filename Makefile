@@ -11,7 +11,7 @@ reproduce: $(VENV)/installed ## the embedded default, from graphs to tables and 
 	@echo "Tables are in results/default/tables, figures in results/default/figures."
 
 test: $(VENV)/installed lint docs ## everything that CI checks
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

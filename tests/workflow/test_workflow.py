@@ -12,7 +12,8 @@ import pytest
 
 from negsamp.datasets import generate, write_folder
 
-pytestmark = pytest.mark.workflow
+# one process runs the small experiment, for all tests
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
 
 ROOT = Path(__file__).parents[2]
 SMALL = """\
