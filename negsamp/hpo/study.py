@@ -124,7 +124,9 @@ def run_trials(
         training = Training(dataset, study, ask(trial), random_seed, options, pools, "validation", trackers)
         part = parts / f"{digest([decisive, training.parameters, training.random_seed])}.json"
         outcome = _kept_or_run(training, threads, part)
-        tell(trial, outcome.record)
+        # one that was cut off from outside says nothing of its setting, and is run again another time
+        if not was_killed(outcome):
+            tell(trial, outcome.record)
         logger.info("trial %d of %s: %s", trial, study, outcome.record["reason"] or outcome.record["metrics"])
         records.append({**outcome.record, "trial": trial})
         costs.append({**outcome.cost, "trial": trial})

@@ -197,6 +197,29 @@ def test_a_search_that_learns_takes_up_what_is_kept(trained: list[Training], run
     assert len({record["parameters"]["learning_rate"] for record in more}) == 14
 
 
+def test_a_search_that_learns_makes_nothing_of_a_killed_trial(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kills = iter([True])
+
+    def pretend(training: Training, threads: int) -> Outcome:
+        if next(kills, False):
+            return Outcome(training.record(reason="killed by SIGKILL (out of memory?)"), COST, None)
+        # the one that was killed would be the best
+        is_first = training.random_seed == trial_seed(0, "nations", "TransE", 0)
+        mrr = 0.9 if is_first else training.parameters["learning_rate"]
+        return Outcome(training.record(metrics={MRR: mrr}), COST, RANKS)
+
+    monkeypatch.setattr(module, "run_isolated", pretend)
+    search = SearchOptions(SPACE, sampler="tpe")
+    first = run(trials=range(1), search=search)
+    assert first[0]["state"] == "failed"
+    # it is run again, with its setting, and the search is the one that nothing has cut off
+    again = run(trials=range(14), search=search)
+    assert again[0]["parameters"] == first[0]["parameters"]
+    assert again == run(trials=range(14), search=search, parts=tmp_path / "other")
+
+
 def test_no_trial_starts_once_time_is_up(trained: list[Training], run: Run) -> None:
     # each takes 1.5 s of training and 0.5 s of evaluation
     assert len(run(trials=range(5), search=SearchOptions(SPACE, timeout=3.5))) == 2
