@@ -56,7 +56,9 @@ for _name, _range in config["hpo"]["space"].items():
         raise WorkflowError(f"config, hpo.space.{_name}: low must be below high, and above 0 where log is true")
 for _name in config["reference"]["models"] or []:
     if _name not in config["models"]:
-        raise WorkflowError(f"config, reference.models: {_name!r} is none of the models; add it to models, or leave it out")
+        raise WorkflowError(
+            f"config, reference.models: {_name!r} is none of the models; add it to models, or leave it out"
+        )
 for _name in DATASETS:
     if _name not in REGISTRY and _name not in FOLDERS:
         _known = ", ".join([*REGISTRY, *FOLDERS])
