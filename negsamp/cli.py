@@ -257,6 +257,24 @@ def plan(config: Path, cores: int, threads: int, batches: int, as_json: bool) ->
     click.echo("Ranking is not counted; early stopping and a limit of time are not looked at.")
 
 
+@main.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Folder to write the table to, too.")
+@_json
+def claims(folders: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
+    """Test what the paper says of samplers on several experiments together: the FOLDERS of their tables.
+
+    Example: negsamp claims results/desk-*/tables
+    """
+    from negsamp.results import claims_of, write_table
+
+    table = claims_of(folders)
+    if output is not None:
+        csv, tex, md = (output / f"claims.{kind}" for kind in ("csv", "tex", "md"))
+        write_table(table, csv=csv, tex=tex, md=md)
+    click.echo(table.raw.to_json(orient="records", indent=2) if as_json else table.to_markdown())
+
+
 def _duration(hours: float) -> str:
     return f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
 

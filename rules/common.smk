@@ -246,7 +246,7 @@ def pool_statistics(*datasets):
 
 
 #: the tables over all data sets; link prediction has one a data set
-TABLES = ("datasets", "pools", "parameters", "slots", "cost", "claims", "published")
+TABLES = ("datasets", "pools", "auxiliary", "parameters", "slots", "cost", "claims", "published")
 #: those that are made where they are asked for, by their targets
 VERDICTS = ("checks", "first_experiments")
 #: the figures of one data set that are made of retrainings
@@ -272,16 +272,12 @@ def table_input(wildcards):
                     *fill(rules.retrain.output.timing, studies(), seed=config["seeds"]),
                 ]
             }
+        case "auxiliary":
+            return {"auxiliaries": [record for dataset in DATASETS for record in auxiliary_records(dataset)]}
         case "claims":
-            return {
-                "statistics": pool_statistics(),
-                "finals": fill(rules.retrain.output.record, studies(), seed=config["seeds"]),
-                "ranks": fill(rules.retrain.output.ranks, studies(), seed=config["seeds"]),
-                "auxiliaries": [record for dataset in DATASETS for record in auxiliary_records(dataset)],
-            }
+            return {**tables_of("pools", "slots", "auxiliary"), "link_prediction": link_prediction_tables()}
         case "published":
-            finals = fill(rules.retrain.output.record, studies(), seed=config["seeds"])
-            return {"statistics": pool_statistics(), "finals": finals}
+            return {**tables_of("pools"), "link_prediction": link_prediction_tables()}
         case "checks":
             return {"checks": expand(f"{RESULTS}/checks/{{dataset}}.json", dataset=DATASETS)}
         case "first_experiments":
@@ -295,13 +291,22 @@ def table_input(wildcards):
             }
 
 
-def table_options(table, *datasets):
-    """Tell which rows and columns a table or figure has, of one data set or all, in the order of the config."""
-    rows = {"dataset": datasets[0]} if datasets else {"datasets": DATASETS}
-    if table == "datasets":
+def tables_of(*names):
+    """Name tables that another one is made of, by the parameter that the package's function calls them."""
+    return {name: [f"{RESULTS}/tables/{name}.csv"] for name in names}
+
+
+def link_prediction_tables():
+    return expand(f"{RESULTS}/tables/link_prediction/{{dataset}}.csv", dataset=DATASETS)
+
+
+def grid_of(table, *datasets):
+    """Tell what a table or figure has of the grid, of some data sets or all; none for one that is made of others."""
+    if table in ("claims", "published", "checks"):
+        return None
+    rows = {"datasets": datasets or DATASETS}
+    if table in ("datasets", "auxiliary"):
         return rows
-    if table in ("published", "checks"):
-        return {}
     if table == "pools":
         samplers = [sampler for sampler in config["samplers"] if sampler not in WITHOUT_POOLS]
         return {**rows, "samplers": samplers, "not_applicable": not_applicable()}
@@ -310,8 +315,7 @@ def table_options(table, *datasets):
         **{key: config[key] for key in ("models", "samplers", "negatives")},
         **({} if table == "parameters" else {"seeds": config["seeds"]}),
         "not_applicable": not_applicable(),
-        **({} if table in (*FIGURES, "claims", "first_experiments") else {"reference": reference_row()}),
-        **({"timeout": config["hpo"]["timeout"]} if table == "link_prediction" else {}),
+        **({} if table in (*FIGURES, "first_experiments") else {"reference": reference_row()}),
     }
 
 

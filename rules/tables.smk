@@ -29,7 +29,7 @@ rule make_table:
         runtime="30m",
     params:
         table=lambda wildcards: wildcards.table,
-        options=lambda wildcards: table_options(wildcards.table),
+        grid=lambda wildcards: grid_of(wildcards.table),
         code=CODE["make_table"],
     script:
         "../workflow_scripts/make_table.py"
@@ -67,7 +67,8 @@ rule make_link_prediction_table:
         runtime="30m",
     params:
         table="link_prediction",
-        options=lambda wildcards: table_options("link_prediction", wildcards.dataset),
+        grid=lambda wildcards: grid_of("link_prediction", wildcards.dataset),
+        options={"planned": config["hpo"]["trials"], "timeout": config["hpo"]["timeout"]},
         code=CODE["make_table"],
     script:
         "../workflow_scripts/make_table.py"
@@ -96,7 +97,7 @@ rule plot_retrainings:
         runtime="30m",
     params:
         figure=lambda wildcards: wildcards.figure,
-        options=lambda wildcards: table_options(wildcards.figure, wildcards.dataset),
+        grid=lambda wildcards: grid_of(wildcards.figure, wildcards.dataset),
         code=CODE["plot_figure"],
     script:
         "../workflow_scripts/plot_figure.py"
@@ -123,7 +124,7 @@ rule plot_pool_sizes:
         runtime="30m",
     params:
         figure="pool_sizes",
-        options=lambda wildcards: table_options("pools", wildcards.dataset),
+        grid=lambda wildcards: grid_of("pools", wildcards.dataset),
         code=CODE["plot_figure"],
     script:
         "../workflow_scripts/plot_figure.py"

@@ -1,8 +1,11 @@
 """Make a table of records: CSV, LaTeX and Markdown."""
 
 from negsamp.io import job_log
-from negsamp.results import TABLES, write_table
+from negsamp.results import TABLES, Grid, write_table
 
 with job_log(snakemake.log[0]):
-    table = TABLES[snakemake.params.table](**dict(snakemake.input.items()), **snakemake.params.options)
+    params = snakemake.params
+    # a table that is made of others has the rows that these have
+    grid = {} if params.grid is None else {"grid": Grid(**params.grid)}
+    table = TABLES[params.table](**dict(snakemake.input.items()), **grid, **params.get("options", {}))
     write_table(table, csv=snakemake.output.csv, tex=snakemake.output.tex, md=snakemake.output.md)

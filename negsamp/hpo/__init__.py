@@ -1,6 +1,6 @@
 """Hyper-parameter search: the space, one training, a study of several."""
 
-from negsamp.hpo.choice import choose
+from negsamp.choice import choose
 from negsamp.hpo.optuna_studies import SequentialStudy, write_studies
 from negsamp.hpo.space import Search, suggest, trial_seed
 from negsamp.hpo.study import SearchOptions, Tracking, retrain, run_trials

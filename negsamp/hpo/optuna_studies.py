@@ -10,7 +10,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from negsamp.hpo.choice import OBJECTIVE
+from negsamp.choice import OBJECTIVE
 from negsamp.hpo.space import distributions_of, quiet_optuna, sampler_of
 from negsamp.hpo.training import Study
 from negsamp.io import atomic_path

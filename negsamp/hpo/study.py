@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from negsamp.choice import choose
 from negsamp.datasets import SchemaDataset
 from negsamp.errors import InputError
-from negsamp.hpo.choice import choose
 from negsamp.hpo.optuna_studies import SequentialStudy
 from negsamp.hpo.process import NO_COST, run_isolated, was_killed
 from negsamp.hpo.space import Search, suggest, trial_seed

@@ -2,6 +2,7 @@
 
 from negsamp.results.claims import claims_table, published_table
 from negsamp.results.tables import (
+    auxiliary_table,
     cost_table,
     datasets_table,
     link_prediction_table,
@@ -19,6 +20,7 @@ TABLES = {
     "link_prediction": link_prediction_table,
     "parameters": parameters_table,
     "slots": slots_table,
+    "auxiliary": auxiliary_table,
     "cost": cost_table,
     "claims": claims_table,
     "published": published_table,

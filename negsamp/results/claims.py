@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,12 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from negsamp.results.collect import (
-    STUDY,
-    Paths,
-    fallback_share,
-    read_auxiliaries,
-    read_finals,
-    read_statistics,
-)
-from negsamp.results.comparison import BASELINE, BETTER, EQUAL, compare_samplers
+from negsamp.choice import OBJECTIVE
+from negsamp.results.collect import OWN_STAGES, STUDY, Paths, read_tables
+from negsamp.results.comparison import BASELINE, BETTER, COMPARED, EQUAL
 from negsamp.results.tables import Table, sampler_label
 
-__all__ = ["HOLDS", "HOLDS_NOT", "UNDECIDED", "claims_table", "published_table"]
+__all__ = ["HOLDS", "HOLDS_NOT", "UNDECIDED", "claims_of", "claims_table", "published_table"]
 
 HOLDS, HOLDS_NOT, UNDECIDED = "holds", "does not hold", "not decided by these data"
 
@@ -42,11 +36,11 @@ _ENOUGH = 4
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the records of an experiment say, one frame a kind."""
+    """What the tables of experiments say."""
 
-    #: what :func:`negsamp.results.read_statistics` returns, both sides
+    #: sizes of pools, both sides together
     pools: pd.DataFrame
-    #: what :func:`negsamp.results.compare_samplers` returns
+    #: studies and how they compare with random negatives
     comparisons: pd.DataFrame
     #: data set, model, sampler and negatives → the share of slots that the fallback filled
     fallback: pd.Series
@@ -54,66 +48,66 @@ class Evidence:
     auxiliary: pd.Series
 
 
-def claims_table(
-    statistics: Paths,
-    finals: Paths,
-    ranks: Paths,
-    auxiliaries: Paths,
-    *,
-    datasets: Sequence[str],
-    models: Sequence[str],
-    samplers: Sequence[str],
-    negatives: Sequence[int],
-    seeds: Sequence[int],
-    not_applicable: Collection[Sequence[str]] = (),
-) -> Table:
-    """Test what the paper says of samplers on the results at hand.
+def claims_table(pools: Paths, link_prediction: Paths, slots: Paths, auxiliary: Paths) -> Table:
+    """Test what the paper says of samplers on the tables of one experiment or several.
 
-    :param statistics: a ``{sampler}.statistics.json`` of each data set and sampler that has pools
-    :param finals: a ``seed-{seed}.json`` of each study and seed
-    :param ranks: a ``seed-{seed}.ranks.csv.gz`` of each study and seed
-    :param auxiliaries: a ``record.json`` of each auxiliary model
-    :param datasets: the data sets, in order
-    :param models: the models, in order
-    :param samplers: the samplers, in order
-    :param negatives: the numbers of negatives, in order
-    :param seeds: the seeds
-    :param not_applicable: the data sets and samplers that do not go together
+    :param pools: a ``tables/pools.csv`` of each experiment
+    :param link_prediction: a ``tables/link_prediction/{dataset}.csv`` of each data set
+    :param slots: a ``tables/slots.csv`` of each experiment
+    :param auxiliary: a ``tables/auxiliary.csv`` of each experiment
 
-    :raises InputError: if a file is missing or damaged
+    :raises InputError: if a table is missing or damaged, or two have a row in common
     """
-    excluded = set(map(tuple, not_applicable))
-    studies = [
-        (dataset, model, sampler, number)
-        for dataset in datasets
-        for model in models
-        for sampler in samplers
-        if (dataset, sampler) not in excluded
-        for number in negatives
-    ]
-    runs = read_finals(finals)
-    runs = runs[(runs["state"] == "complete") & runs["negatives"].gt(0)]
-    counted = runs[runs["slots"].notna()]
-    shares = counted.assign(share=[fallback_share(slots) for slots in counted["slots"]])
-    sizes = read_statistics(statistics)
+    scores = read_tables(link_prediction, [*STUDY, *COMPARED, "seeds"], STUDY)
+    quality = read_tables(auxiliary, ["dataset", OBJECTIVE], ["dataset"])
     evidence = Evidence(
-        pools=sizes[sizes["side"] == "both"],
-        comparisons=compare_samplers(ranks, studies, seeds),
-        fallback=shares.groupby(STUDY)["share"].mean(),
-        auxiliary=read_auxiliaries(auxiliaries),
+        pools=_read_pools(pools),
+        comparisons=scores[scores["verdict"].notna()],
+        fallback=_read_fallback(slots),
+        auxiliary=quality.set_index("dataset")[OBJECTIVE],
     )
     rows = [{"claim": claim, "answer": answer, "evidence": said} for claim, answer, said in _answers(evidence)]
+    counts = scores["dataset"].nunique(), scores["model"].nunique(), max([0, *scores["seeds"].dropna().astype(int)])
     return Table(
         raw=pd.DataFrame(rows),
         display=pd.DataFrame(rows),
         title="Claims of the paper",
         label="claims",
         notes=(
-            f"Tested on this experiment alone: {len(datasets)} data sets, {len(models)} models, {len(seeds)} seeds. "
+            f"Tested on these results alone: {counts[0]} data sets, {counts[1]} models, up to {counts[2]} seeds. "
             f"Much smaller: at most {_MUCH_SMALLER:.0%} of random's mean. Often: at least {_OFTEN:.0%} of the queries."
         ),
         text_columns=3,
     )
+
+
+def claims_of(folders: Iterable[Path]) -> Table:
+    """Test what the paper says on several experiments together.
+
+    :param folders: the folders of their tables, such as ``results/default/tables``
+
+    :raises InputError: if a table is missing or damaged, or two experiments have a study in common
+    """
+    found: dict[str, list[Path]] = {name: [] for name in ("pools", "slots", "auxiliary", "link_prediction")}
+    for folder in folders:
+        for name in ("pools", "slots", "auxiliary"):
+            found[name].append(folder / f"{name}.csv")
+        datasets = read_tables([folder / "datasets.csv"], ["dataset"], ["dataset"])["dataset"]
+        found["link_prediction"] += [folder / f"link_prediction/{dataset}.csv" for dataset in datasets]
+    return claims_table(**found)
+
+
+def _read_pools(paths: Paths) -> pd.DataFrame:
+    key = ["dataset", "sampler", "side"]
+    found = read_tables(paths, [*key, "mean", "share_at_most_0"], key)
+    return found[found["side"] == "both"]
+
+
+def _read_fallback(paths: Paths) -> pd.Series:
+    """Sum the shares of the slots that neither the sampler's own pool filled nor nothing."""
+    found = read_tables(paths, [*STUDY, "stage", "share"], [*STUDY, "stage"])
+    counted = found[found["stage"].notna()]
+    return counted["share"].where(~counted["stage"].isin(OWN_STAGES), 0.0).groupby([counted[n] for n in STUDY]).sum()
 
 
 def _answers(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
@@ -211,19 +205,18 @@ def _no_pool(evidence: Evidence) -> tuple[str, str]:
     return (HOLDS if len(is_often) == 2 else UNDECIDED), said
 
 
-def published_table(statistics: Paths, finals: Paths) -> Table:
-    """Put numbers that others published beside ours.
+def published_table(pools: Paths, link_prediction: Paths) -> Table:
+    """Put numbers that others published beside those of one experiment or several.
 
-    :param statistics: a ``{sampler}.statistics.json`` of each data set and sampler that has pools
-    :param finals: a ``seed-{seed}.json`` of each study and seed
+    :param pools: a ``tables/pools.csv`` of each experiment
+    :param link_prediction: a ``tables/link_prediction/{dataset}.csv`` of each data set
 
-    :raises InputError: if a file is missing or damaged
+    :raises InputError: if a table is missing or damaged, or two have a row in common
     """
-    pools = read_statistics(statistics)
-    sizes = pools[pools["side"] == "both"].set_index(["dataset", "sampler"])["mean"]
-    runs = read_finals(finals)
-    runs = runs[runs["state"] == "complete"]
-    scores = runs.groupby(STUDY)["inverse_harmonic_mean_rank"].mean()
+    mrr = f"{OBJECTIVE}_mean"
+    sizes = _read_pools(pools).set_index(["dataset", "sampler"])["mean"]
+    found = read_tables(link_prediction, [*STUDY, mrr], STUDY)
+    scores = found[found[mrr].notna()].set_index(STUDY)[mrr]
     text = Path(__file__).with_name("published.toml").read_text(encoding="utf-8")
     rows, shown = [], []
     for number in tomllib.loads(text)["number"]:

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
+from negsamp.choice import choose
 from negsamp.errors import InputError
-from negsamp.hpo.choice import choose
 from negsamp.io import read_json, read_jsonl
 from negsamp.pipeline import METRICS as PYKEEN_METRICS
 from negsamp.ranks import read_ranks
@@ -20,6 +20,7 @@ from negsamp.ranks import read_ranks
 __all__ = [
     "INTERVAL",
     "METRICS",
+    "OWN_STAGES",
     "PARAMETERS",
     "STUDY",
     "Paths",
@@ -32,6 +33,7 @@ __all__ = [
     "read_reciprocal_ranks",
     "read_reports",
     "read_statistics",
+    "read_tables",
     "read_timings",
     "require",
 ]
@@ -49,6 +51,9 @@ PARAMETERS = ["margin", "learning_rate", "l2_weight"]
 COSTS = ["training_s", "sampling_s", "evaluation_s", "peak_memory_mb"]
 #: the ends of a 95 % interval of the MRR over the ranked triples
 INTERVAL = ["mrr_low", "mrr_high"]
+
+#: the stages of slots that no fallback filled
+OWN_STAGES = ("pool", "masked")
 
 SPLITS = ["training", "validation", "testing"]
 SPLIT_COUNTS = ["lines", "distinct", "unseen"]
@@ -199,8 +204,8 @@ def read_timings(paths: Paths) -> pd.DataFrame:
     :param paths: ``seed-{seed}.timing.json`` and ``trials-{chunk}.timing.json`` files, in their folders
         ``{dataset}/{model}/{sampler}/{negatives}/``
 
-    :returns: one row a run: the study, the stage (``final`` or ``trial``), the number (the seed or the trial), and the
-        costs
+    :returns: one row a run: the study, the stage (``final`` or ``trial``), the number (the seed or the trial), the
+        costs, and the ``versions`` of what ran (empty where it did not start)
 
     :raises InputError: if a file is missing or damaged, lies elsewhere, or two are of one run
     """
@@ -222,32 +227,39 @@ def read_timings(paths: Paths) -> pd.DataFrame:
                 "stage": stage,
                 "number": int(run[number]),
                 **{cost: _number(run[cost]) for cost in COSTS},
+                "versions": ", ".join(f"{name} {number}" for name, number in run.get("versions", {}).items()),
             }
 
     key = [*STUDY, "stage", "number"]
-    return _read(paths, rows, [*key, *COSTS], key, kind="a timing")
+    return _read(paths, rows, [*key, *COSTS, "versions"], key, kind="a timing")
 
 
-def read_auxiliaries(paths: Paths) -> pd.Series:
+def read_auxiliaries(paths: Paths) -> pd.DataFrame:
     """Read how good auxiliary models are.
 
     :param paths: ``record.json`` files
 
-    :returns: data set → validation MRR
+    :returns: one row a data set: the model, how it was trained, and its validation metrics
 
     :raises InputError: if a file is missing or damaged, or two are of one data set
     """
 
     def rows(record: Any, path: Path) -> Iterator[Row]:
-        yield {"dataset": record["dataset"], "mrr": _number(record["validation"]["inverse_harmonic_mean_rank"])}
+        yield {
+            "dataset": record["dataset"],
+            "model": record["model"],
+            "training_loop": record["training"]["training_loop"],
+            "epochs": int(record["training"]["epochs"]),
+            **{name: _number(record["validation"][name]) for name in METRICS},
+        }
 
-    frame = _read(paths, rows, ["dataset", "mrr"], ["dataset"], kind="a record of an auxiliary model")
-    return frame.set_index("dataset")["mrr"]
+    columns = ["dataset", "model", "training_loop", "epochs", *METRICS]
+    return _read(paths, rows, columns, ["dataset"], kind="a record of an auxiliary model")
 
 
 def fallback_share(slots: dict[str, int]) -> float:
     """Return which share of the slots neither the sampler's own pool filled nor nothing."""
-    own = sum(count for stage, count in slots.items() if stage in ("pool", "masked"))
+    own = sum(count for stage, count in slots.items() if stage in OWN_STAGES)
     return 1 - own / max(sum(slots.values()), 1)
 
 
@@ -274,6 +286,37 @@ def read_reciprocal_ranks(paths: Paths) -> dict[tuple[str, str, str, int, int], 
         key = (place["dataset"], place["model"], place["sampler"], int(place["negatives"]), int(place["seed"]))
         found[key] = ranks[["head", "relation", "tail"]].assign(reciprocal_rank=mean)
     return found
+
+
+def read_tables(paths: Paths, columns: Sequence[str], key: Sequence[str]) -> pd.DataFrame:
+    """Read tables that were written as CSV, of one experiment or several, as one.
+
+    :param columns: what is wanted of them
+    :param key: what names a row
+
+    :returns: the wanted columns
+
+    :raises InputError: if a file is missing or is another table, or two have a row in common
+    """
+    frames = []
+    for path in map(Path, paths):
+        try:
+            frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
+            frames.append(frame[[*columns]].assign(path=str(path)))
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}); run the experiment it is a table of"
+            ) from error
+        except (KeyError, ValueError) as error:
+            raise InputError(f"{path}: not a table of this kind ({error}); run the experiment again") from error
+    found = pd.concat(frames) if frames else pd.DataFrame(columns=[*columns, "path"])
+    twice = found[found.duplicated([*key])]
+    if len(twice):
+        first = twice.iloc[0]
+        raise InputError(
+            f"{first['path']}: {', '.join(map(str, first[[*key]]))} is in another table too; give only one"
+        )
+    return found[[*columns]].reset_index(drop=True)
 
 
 def average_seeds(finals: pd.DataFrame) -> pd.DataFrame:

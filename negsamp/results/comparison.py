@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from negsamp.errors import InputError
-from negsamp.results.collect import STUDY, Paths, read_reciprocal_ranks
+from negsamp.results.collect import STUDY
+from negsamp.results.grid import Study
 from negsamp.significance import compare_paired, holm
 
 __all__ = ["BASELINE", "BETTER", "COMPARED", "EQUAL", "WORSE", "compare_samplers"]
@@ -26,31 +27,33 @@ COMPARED = ["difference", "difference_low", "difference_high", "p_value", "p_hol
 
 
 def compare_samplers(
-    ranks: Paths, studies: Sequence[tuple[str, str, str, int]], seeds: Sequence[int], baseline: str = BASELINE
+    ranks: Mapping[tuple[str, str, str, int, int], pd.DataFrame],
+    studies: Sequence[Study],
+    seeds: Sequence[int],
+    baseline: str = BASELINE,
 ) -> pd.DataFrame:
     """Compare studies with the baseline of the same data set, model and number of negatives, as one family of tests.
 
     Seeds that failed on either side are left out; nothing is said of a study without a seed in common with its
     baseline, nor of what draws no negatives.
 
-    :param ranks: a ``seed-{seed}.ranks.csv.gz`` of each study and seed
+    :param ranks: what :func:`negsamp.results.read_reciprocal_ranks` returns
     :param studies: data set, model, sampler and number of negatives, of those that are told of
     :param seeds: the seeds
     :param baseline: the sampler that all others are compared with
 
     :returns: one row a comparison: the study, and :data:`COMPARED`
 
-    :raises InputError: if ranks are missing or damaged, or of other triples than the baseline's
+    :raises InputError: if ranks are missing, or of other triples than the baseline's
     """
-    found = read_reciprocal_ranks(ranks)
     differences: dict[tuple[int, ...], dict[str, NDArray[np.float64]]] = {}
-    names: dict[str, tuple[str, str, str, int]] = {}
+    names: dict[str, Study] = {}
     for study in studies:
         dataset, model, sampler, negatives = study
         other = (dataset, model, baseline, negatives)
         if sampler == baseline or other not in studies:
             continue
-        pairs = [(_of(found, study, seed), _of(found, other, seed)) for seed in seeds]
+        pairs = [(_of(ranks, study, seed), _of(ranks, other, seed)) for seed in seeds]
         rows = [_subtract(mine, theirs, study) for mine, theirs in pairs if len(mine) and len(theirs)]
         if rows:
             stacked = np.stack(rows)
@@ -67,17 +70,15 @@ def compare_samplers(
     return pd.DataFrame(table, columns=[*STUDY, *COMPARED])
 
 
-def _of(
-    found: dict[tuple[str, str, str, int, int], pd.DataFrame], study: tuple[str, str, str, int], seed: int
-) -> pd.DataFrame:
+def _of(ranks: Mapping[tuple[str, str, str, int, int], pd.DataFrame], study: Study, seed: int) -> pd.DataFrame:
     try:
-        return found[(*study, seed)]
+        return ranks[(*study, seed)]
     except KeyError:
         name = ", ".join(f"{column} {value}" for column, value in zip([*STUDY, "seed"], (*study, seed), strict=True))
         raise InputError(f"the ranks of a retraining ({name}) are in none of the files given; run its job") from None
 
 
-def _subtract(one: pd.DataFrame, other: pd.DataFrame, study: tuple[str, str, str, int]) -> NDArray[np.float64]:
+def _subtract(one: pd.DataFrame, other: pd.DataFrame, study: Study) -> NDArray[np.float64]:
     triples = ["head", "relation", "tail"]
     if not one[triples].equals(other[triples]):
         raise InputError(f"the ranks of {study} are of other test triples than those of its baseline; run both again")

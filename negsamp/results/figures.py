@@ -6,7 +6,7 @@ Nothing here touches pyplot or the reader's own matplotlib settings, so a figure
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from negsamp.io import atomic_path
 from negsamp.results.collect import STUDY, Paths, average_seeds, fallback_share, read_finals, read_histograms, require
 from negsamp.results.comparison import BASELINE
+from negsamp.results.grid import Grid
 from negsamp.results.tables import sampler_label
 
 __all__ = [
@@ -88,48 +89,24 @@ def sampler_styles(samplers: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {sampler: SAMPLER_STYLES.get(sampler) or turns[sampler] for sampler in samplers}
 
 
-def negatives_figure(
-    finals: Paths,
-    *,
-    dataset: str,
-    models: Sequence[str],
-    samplers: Sequence[str],
-    negatives: Sequence[int],
-    seeds: Sequence[int],
-    not_applicable: Collection[Sequence[str]] = (),
-) -> Figure:
+def negatives_figure(finals: Paths, *, grid: Grid) -> Figure:
     """Draw test MRR against the number of negatives, one panel a model and one line a sampler.
 
     Error bars are the standard deviation over seeds; a failed study leaves a gap.
 
     :param finals: a ``seed-{seed}.json`` of each study and seed
-    :param dataset: the data set
-    :param models: the models, in order
-    :param samplers: the samplers, in order
-    :param negatives: the numbers of negatives
-    :param seeds: the seeds averaged over
-    :param not_applicable: the data sets and samplers that do not go together
+    :param grid: what is compared, on one data set
 
     :raises InputError: if a record is missing or damaged
     """
-    shown = _applicable(dataset, samplers, not_applicable)
-    means = average_seeds(_finals(finals, dataset, models, shown, negatives, seeds))
+    means = average_seeds(_finals(finals, grid))
     mrr = {name: f"inverse_harmonic_mean_rank_{name}" for name in ("mean", "std")}
     means = means.rename(columns={column: name for name, column in mrr.items()})
-    panels = {model: ("test MRR", _by_sampler(means[means["model"] == model])) for model in models}
-    return _lines_figure(panels, samplers, shown, negatives, seeds)
+    panels = {model: ("test MRR", _by_sampler(means[means["model"] == model])) for model in grid.models}
+    return _lines_figure(panels, grid)
 
 
-def fallback_figure(
-    finals: Paths,
-    *,
-    dataset: str,
-    models: Sequence[str],
-    samplers: Sequence[str],
-    negatives: Sequence[int],
-    seeds: Sequence[int],
-    not_applicable: Collection[Sequence[str]] = (),
-) -> Figure:
+def fallback_figure(finals: Paths, *, grid: Grid) -> Figure:
     """Draw the share of slots that the fallback filled, and how far each sampler is from random negatives.
 
     The first panel is over all models and seeds; the others, one a model, have the mean difference of test MRR from
@@ -137,22 +114,16 @@ def fallback_figure(
     out where there is no ``random``.
 
     :param finals: a ``seed-{seed}.json`` of each study and seed
-    :param dataset: the data set
-    :param models: the models, in order
-    :param samplers: the samplers, in order
-    :param negatives: the numbers of negatives
-    :param seeds: the seeds averaged over
-    :param not_applicable: the data sets and samplers that do not go together
+    :param grid: what is compared, on one data set
 
     :raises InputError: if a record is missing or damaged
     """
-    shown = _applicable(dataset, samplers, not_applicable)
-    runs = _finals(finals, dataset, models, shown, negatives, seeds)
+    runs = _finals(finals, grid)
     counted = runs[runs["slots"].notna()]
     counted = counted.assign(mean=[fallback_share(slots) for slots in counted["slots"]])
     shares = counted.groupby(["sampler", "negatives"]).agg({"mean": "mean", "inferred": "any"}).reset_index()
     panels = {"all models": ("slots filled by the fallback", _by_sampler(shares.assign(std=np.nan)))}
-    if BASELINE in shown:
+    if BASELINE in grid.samplers:
         keys = ["model", "negatives", "seed"]
         mrr = "inverse_harmonic_mean_rank"
         baseline = runs[runs["sampler"] == BASELINE].set_index(keys)[mrr].rename("baseline")
@@ -161,23 +132,15 @@ def fallback_figure(
         found = gaps.groupby(["model", "sampler", "negatives"]).agg(
             mean=("gap", "mean"), std=("gap", "std"), inferred=("inferred", "any")
         )
-        for model in models:
+        for model in grid.models:
             of_model = found.loc[model].reset_index() if model in found.index else found.iloc[:0].reset_index()
             panels[model] = ("test MRR above random", _by_sampler(of_model))
-    return _lines_figure(panels, samplers, shown, negatives, seeds)
+    return _lines_figure(panels, grid)
 
 
-def _finals(
-    finals: Paths,
-    dataset: str,
-    models: Sequence[str],
-    samplers: Sequence[str],
-    negatives: Sequence[int],
-    seeds: Sequence[int],
-) -> pd.DataFrame:
+def _finals(finals: Paths, grid: Grid) -> pd.DataFrame:
     """Read the retrainings that a figure shows."""
-    studies = [(dataset, model, sampler, number) for model in models for sampler in samplers for number in negatives]
-    runs = [(*study, seed) for study in studies for seed in seeds]
+    runs = [(*study, seed) for study in grid.studies() for seed in grid.seeds]
     return require(read_finals(finals), [*STUDY, "seed"], runs, "the retraining of a study")
 
 
@@ -185,23 +148,15 @@ def _by_sampler(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {str(sampler): line for sampler, line in frame.groupby("sampler")}
 
 
-def _lines_figure(
-    panels: Mapping[str, tuple[str, Mapping[str, pd.DataFrame]]],
-    samplers: Sequence[str],
-    shown: Sequence[str],
-    negatives: Sequence[int],
-    seeds: Sequence[int],
-) -> Figure:
+def _lines_figure(panels: Mapping[str, tuple[str, Mapping[str, pd.DataFrame]]], grid: Grid) -> Figure:
     """Draw values against the number of negatives, one line a sampler.
 
     :param panels: title → what the vertical axis shows, and the line of each sampler: columns ``negatives``, ``mean``,
         ``std`` (blank: no error bar) and ``inferred``
-    :param samplers: all samplers, which decide on the styles
-    :param shown: those that are shown, in order
-    :param negatives: the numbers of negatives
-    :param seeds: the seeds that the values are over
+    :param grid: what is compared, on one data set
     """
-    styles = sampler_styles(samplers)
+    shown = [sampler for sampler in grid.samplers if grid.applies(grid.dataset, sampler)]
+    styles = sampler_styles(grid.samplers)
     across = min(len(panels), 3)
     down = -(-len(panels) // across)
     with house_style():
@@ -214,7 +169,7 @@ def _lines_figure(
                     continue
                 line = lines[sampler]
                 # a little beside one another, as error bars would else hide error bars
-                aside = 10 ** (0.015 * (turn - (len(shown) - 1) / 2)) if len(seeds) > 1 else 1
+                aside = 10 ** (0.015 * (turn - (len(shown) - 1) / 2)) if len(grid.seeds) > 1 else 1
                 panel.errorbar(
                     line["negatives"] * aside,
                     line["mean"],
@@ -226,7 +181,7 @@ def _lines_figure(
                 )
             panel.set_title(title)
             panel.set_xscale("log")
-            _mark(panel, sorted(negatives))
+            _mark(panel, sorted(grid.negatives))
             panel.set_xlabel("negatives per positive")
             panel.set_ylabel(vertical)
         for panel in places:
@@ -235,29 +190,21 @@ def _lines_figure(
     return figure
 
 
-def pool_sizes_figure(
-    statistics: Paths,
-    *,
-    dataset: str,
-    samplers: Sequence[str],
-    not_applicable: Collection[Sequence[str]] = (),
-) -> Figure:
+def pool_sizes_figure(statistics: Paths, *, grid: Grid) -> Figure:
     """Draw which share of the queries has a pool of at most a size, one line a sampler.
 
     :param statistics: a ``{sampler}.statistics.json`` of each sampler that has pools
-    :param dataset: the data set
-    :param samplers: the samplers that have pools, in order
-    :param not_applicable: the data sets and samplers that do not go together
+    :param grid: one data set, the samplers that have pools, and what does not go together
 
     :raises InputError: if statistics are missing or damaged
     """
-    shown = _applicable(dataset, samplers, not_applicable)
+    shown = [sampler for sampler in grid.samplers if grid.applies(grid.dataset, sampler)]
     histograms = read_histograms(statistics)
     first = histograms.drop_duplicates(["dataset", "sampler"])
-    require(first, ["dataset", "sampler"], [(dataset, sampler) for sampler in shown], "the statistics of pools")
-    histograms = histograms[histograms["dataset"] == dataset].set_index("sampler")
+    require(first, ["dataset", "sampler"], [(grid.dataset, sampler) for sampler in shown], "the statistics of pools")
+    histograms = histograms[histograms["dataset"] == grid.dataset].set_index("sampler")
     largest = int(histograms.loc[shown, "size"].max()) if shown else 1
-    styles = sampler_styles(samplers)
+    styles = sampler_styles(grid.samplers)
     with house_style():
         figure = Figure(figsize=(COLUMN, 3.4), layout="constrained")
         panel = figure.subplots()
@@ -303,11 +250,6 @@ def write_figure(figure: Figure, *, png: str | os.PathLike[str], pdf: str | os.P
 def house_style() -> AbstractContextManager[Any]:
     """Return a context in which figures are drawn and written, whatever the reader's own settings."""
     return matplotlib.style.context(["default", _SETTINGS])
-
-
-def _applicable(dataset: str, samplers: Sequence[str], not_applicable: Collection[Sequence[str]]) -> list[str]:
-    excluded = set(map(tuple, not_applicable))
-    return [sampler for sampler in samplers if (dataset, sampler) not in excluded]
 
 
 def _mark(panel: Axes, ticks: Sequence[int]) -> None:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,18 +28,22 @@ from negsamp.results.collect import (
     STUDY,
     Paths,
     average_seeds,
+    read_auxiliaries,
     read_chosen,
     read_finals,
+    read_reciprocal_ranks,
     read_reports,
     read_statistics,
     read_timings,
     require,
 )
 from negsamp.results.comparison import BETTER, COMPARED, EQUAL, WORSE, compare_samplers
+from negsamp.results.grid import Grid, Row
 
 __all__ = [
     "SAMPLER_LABELS",
     "Table",
+    "auxiliary_table",
     "cost_table",
     "datasets_table",
     "link_prediction_table",
@@ -49,14 +53,6 @@ __all__ = [
     "slots_table",
     "write_table",
 ]
-
-#: a data set and a sampler
-Pair: TypeAlias = Sequence[str]
-#: data set, model, sampler, number of negatives; no number (and no study) where the data set cannot serve the sampler
-Study: TypeAlias = tuple[str, str, str, int | None]
-
-#: the row without sampled negatives: the training loop, as ``sampler``, and the ``models`` it is run for
-Reference: TypeAlias = Mapping[str, Any] | None
 
 #: how tables and figures call the samplers; others keep their registered name
 SAMPLER_LABELS = {
@@ -214,15 +210,16 @@ def latex_escape(text: str) -> str:
     return _REFUSED.sub("?", " ".join(text.split()).translate(_LATEX))
 
 
-def datasets_table(reports: Paths, *, datasets: Sequence[str]) -> Table:
+def datasets_table(reports: Paths, *, grid: Grid) -> Table:
     """Describe the data sets, one a column.
 
     :param reports: a ``report.json`` of each data set
-    :param datasets: the data sets, in order
+    :param grid: the data sets
 
     :raises InputError: if a report is missing or damaged
     """
-    frame = require(read_reports(reports), ["dataset"], [(name,) for name in datasets], "the report of a data set")
+    wanted = [(name,) for name in grid.datasets]
+    frame = require(read_reports(reports), ["dataset"], wanted, "the report of a data set")
 
     def counts(*columns: str) -> list[str]:
         return [" / ".join(f"{row[column]:,}" for column in columns) for row in frame.to_dict("records")]
@@ -244,34 +241,29 @@ def datasets_table(reports: Paths, *, datasets: Sequence[str]) -> Table:
         "pairs of class and superclass": counts("superclass_pairs"),
         "archive": [_NOTHING if pd.isna(archive) else _short_hash(archive) for archive in frame["archive"]],
     }
-    odd = [f"{name}: {'; '.join(notes)}." for name, notes in zip(datasets, frame["notes"], strict=True) if notes]
+    odd = [f"{name}: {'; '.join(notes)}." for name, notes in zip(grid.datasets, frame["notes"], strict=True) if notes]
     return Table(
         raw=frame.assign(notes=["; ".join(notes) for notes in frame["notes"]]),
-        display=pd.DataFrame([[name, *cells] for name, cells in lines.items()], columns=["", *datasets]),
+        display=pd.DataFrame([[name, *cells] for name, cells in lines.items()], columns=["", *grid.datasets]),
         title="Data sets",
         label="datasets",
         notes=" ".join(["Training uses the distinct triples.", *(["Noted on reading:", *odd] if odd else [])]),
     )
 
 
-def pools_table(
-    statistics: Paths, *, datasets: Sequence[str], samplers: Sequence[str], not_applicable: Collection[Pair] = ()
-) -> Table:
+def pools_table(statistics: Paths, *, grid: Grid) -> Table:
     """Describe the sizes of negative pools, over both sides and each.
 
     :param statistics: a ``{sampler}.statistics.json`` of each data set and sampler that has pools
-    :param datasets: the data sets, in order
-    :param samplers: the samplers that have pools, in order
-    :param not_applicable: the data sets and samplers that do not go together
+    :param grid: the data sets, the samplers that have pools, and what does not go together
 
     :raises InputError: if statistics are missing or damaged
     """
-    excluded = set(map(tuple, not_applicable))
     keys = [
         (dataset, sampler, side)
-        for dataset in datasets
-        for sampler in samplers
-        for side in ([None] if (dataset, sampler) in excluded else ["both", "head", "tail"])
+        for dataset in grid.datasets
+        for sampler in grid.samplers
+        for side in (["both", "head", "tail"] if grid.applies(dataset, sampler) else [None])
     ]
     columns = ["dataset", "sampler", "side"]
     found = _rows(read_statistics(statistics), columns, keys, "the statistics of pools")
@@ -296,19 +288,37 @@ def pools_table(
     )
 
 
+def auxiliary_table(auxiliaries: Paths, *, grid: Grid) -> Table:
+    """Tell how good the auxiliary models are that neighbours and near misses were taken from.
+
+    :param auxiliaries: a ``record.json`` of each data set that has one
+    :param grid: the data sets
+
+    :raises InputError: if a record is missing or damaged
+    """
+    found = read_auxiliaries(auxiliaries)
+    wanted = [(dataset,) for dataset in grid.datasets if dataset in set(found["dataset"])]
+    raw = require(found, ["dataset"], wanted, "the record of an auxiliary model")
+    rows = [
+        [
+            *[row[name] for name in ("dataset", "model", "training_loop")],
+            _count(row["epochs"]),
+            *[_number(row[metric], ".3f") for metric in _RANKING],
+        ]
+        for row in raw.to_dict("records")
+    ]
+    return Table(
+        raw=raw,
+        display=pd.DataFrame(rows, columns=["data set", "model", "training loop", "epochs", *_RANKING.values()]),
+        title="Auxiliary models",
+        label="auxiliary",
+        notes="On validation triples; trained on the training triples alone.",
+        text_columns=3,
+    )
+
+
 def link_prediction_table(
-    finals: Paths,
-    trials: Paths,
-    ranks: Paths,
-    *,
-    dataset: str,
-    models: Sequence[str],
-    samplers: Sequence[str],
-    negatives: Sequence[int],
-    seeds: Sequence[int],
-    not_applicable: Collection[Pair] = (),
-    reference: Reference = None,
-    timeout: float | None = None,
+    finals: Paths, trials: Paths, ranks: Paths, *, grid: Grid, planned: int | None = None, timeout: float | None = None
 ) -> Table:
     """Compare samplers and numbers of negatives by link prediction on test, the best of each column in bold.
 
@@ -318,20 +328,15 @@ def link_prediction_table(
     :param finals: a ``seed-{seed}.json`` of each study and seed
     :param trials: ``trials-{chunk}.jsonl``, all chunks of each study
     :param ranks: a ``seed-{seed}.ranks.csv.gz`` of each study and seed
-    :param dataset: the data set
-    :param models: the models, in order
-    :param samplers: the samplers, in order
-    :param negatives: the numbers of negatives, in order
-    :param seeds: the seeds averaged over
-    :param not_applicable: the data sets and samplers that do not go together
-    :param reference: the row without sampled negatives
+    :param grid: what is compared, on one data set
+    :param planned: the trials that a study has if time is not up
     :param timeout: the seconds after which a study started no further trial
 
     :raises InputError: if a record is missing or damaged
     """
-    keys = _studies([dataset], models, samplers, negatives, not_applicable, reference)
-    wanted = _wanted_finals(finals, keys, seeds)
-    compared = compare_samplers(ranks, [(*key[:3], key[3]) for key in keys if key[3] is not None], seeds)
+    keys, seeds = grid.rows(), grid.seeds
+    wanted = _wanted_finals(finals, grid)
+    compared = compare_samplers(read_reciprocal_ranks(ranks), grid.studies(), seeds)
     comparisons = {tuple(row[name] for name in STUDY): row for row in compared.to_dict("records")}
     ranked = wanted.loc[wanted["state"] == _COMPLETE, "ranked_triples"].unique()
     retrained = _rows(average_seeds(wanted), STUDY, keys, "the retraining of a study")
@@ -348,7 +353,7 @@ def link_prediction_table(
     means: list[list[float]] = []
     # each sampler and number once, whichever models have it
     for sampler, number in dict.fromkeys((sampler, number) for _, _, sampler, number in keys):
-        of_models = [studies.get((dataset, model, sampler, number), {"state": _NOT_RUN}) for model in models]
+        of_models = [studies.get((grid.dataset, model, sampler, number), {"state": _NOT_RUN}) for model in grid.models]
         inferred = any(row.get("inferred") is True for row in of_models)
         rows.append([sampler_label(sampler, inferred=inferred), _count(number or None)])
         means.append([math.nan, math.nan])
@@ -364,16 +369,17 @@ def link_prediction_table(
     moments = [f"{metric}_{moment}" for metric in METRICS for moment in ["mean", "std"]]
     raw = _raw(found, [*STUDY, "inferred", "state", *moments, *COMPARED, *counts], counts)
     runs, runs_failed, tried, tried_failed = (int(raw[name].sum()) for name in counts)
+    missing = 0 if planned is None else planned * len(grid.studies()) - tried
     over = f"mean ± sample standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
-    header = [("", "sampler"), ("", "negatives"), *[(model, name) for model in models for name in _RANKING.values()]]
+    metrics = [(model, name) for model in grid.models for name in _RANKING.values()]
     return Table(
         raw=raw,
-        display=pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(header)),
-        title=f"Link prediction on {dataset}",
-        label=f"link-prediction-{dataset}",
+        display=pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples([("", "sampler"), ("", "negatives"), *metrics])),
+        title=f"Link prediction on {grid.dataset}",
+        label=f"link-prediction-{grid.dataset}",
         notes=(
             f"{', '.join(map(_count, ranked)) or 'No'} test triples ranked, {over}; the best of each column in bold. "
-            f"{_of_comparisons(len(compared), len(seeds))}{_of_timeout(timeout)}"
+            f"{_of_comparisons(len(compared), len(seeds))}{_of_timeout(timeout, missing)}"
             f"Trials: {tried:,}, failed: {tried_failed:,}. "
             f"Retrainings: {runs:,}, failed and left out: {runs_failed:,}. "
             f"Studies without a result: {sum(row['state'] == _FAILED for row in found):,}."
@@ -382,29 +388,15 @@ def link_prediction_table(
     )
 
 
-def parameters_table(
-    trials: Paths,
-    *,
-    datasets: Sequence[str],
-    models: Sequence[str],
-    samplers: Sequence[str],
-    negatives: Sequence[int],
-    not_applicable: Collection[Pair] = (),
-    reference: Reference = None,
-) -> Table:
+def parameters_table(trials: Paths, *, grid: Grid) -> Table:
     """List the hyper-parameters that each study chose.
 
     :param trials: ``trials-{chunk}.jsonl``, all chunks of each study
-    :param datasets: the data sets, in order
-    :param models: the models, in order
-    :param samplers: the samplers, in order
-    :param negatives: the numbers of negatives, in order
-    :param not_applicable: the data sets and samplers that do not go together
-    :param reference: the row without sampled negatives
+    :param grid: what is compared
 
     :raises InputError: if a record is missing or damaged
     """
-    keys = _studies(datasets, models, samplers, negatives, not_applicable, reference)
+    keys = grid.rows()
     found = _rows(read_chosen(trials), STUDY, keys, "trials of a study")
     rows = []
     for row in found:
@@ -431,35 +423,19 @@ def parameters_table(
     )
 
 
-def slots_table(
-    finals: Paths,
-    *,
-    datasets: Sequence[str],
-    models: Sequence[str],
-    samplers: Sequence[str],
-    negatives: Sequence[int],
-    seeds: Sequence[int],
-    not_applicable: Collection[Pair] = (),
-    reference: Reference = None,
-) -> Table:
+def slots_table(finals: Paths, *, grid: Grid) -> Table:
     """Count what filled the slots: the pool, the stages of a fallback, nothing (masked), or a rescue.
 
     :param finals: a ``seed-{seed}.json`` of each study and seed
-    :param datasets: the data sets, in order
-    :param models: the models, in order
-    :param samplers: the samplers, in order
-    :param negatives: the numbers of negatives, in order
-    :param seeds: the seeds summed over
-    :param not_applicable: the data sets and samplers that do not go together
-    :param reference: the row without sampled negatives
+    :param grid: what is compared; slots are summed over the seeds
 
     :raises InputError: if a record is missing or damaged
     """
-    keys = _studies(datasets, models, samplers, negatives, not_applicable, reference)
-    states: dict[Study, str] = {key: _NOT_APPLICABLE if key[3] is None else _FAILED for key in keys}
-    counts: dict[Study, dict[str, int]] = {key: {} for key in keys}
-    inferred: dict[Study, bool] = {}
-    for record in _wanted_finals(finals, keys, seeds).to_dict("records"):
+    keys = grid.rows()
+    states: dict[Row, str] = {key: _NOT_APPLICABLE if key[3] is None else _FAILED for key in keys}
+    counts: dict[Row, dict[str, int]] = {key: {} for key in keys}
+    inferred: dict[Row, bool] = {}
+    for record in _wanted_finals(finals, grid).to_dict("records"):
         if record["state"] != _COMPLETE:
             continue
         key = (record["dataset"], record["model"], record["sampler"], record["negatives"])
@@ -484,41 +460,26 @@ def slots_table(
         display=pd.DataFrame(rows, columns=["data set", "model", "sampler", "negatives", "slots", *labels]),
         title="Slots by the stage that filled them",
         label="slots",
-        notes=f"Share and count, summed over the retrainings that finished, of {len(seeds)} for each study.",
+        notes=f"Share and count, summed over the retrainings that finished, of {len(grid.seeds)} for each study.",
         text_columns=3,
     )
 
 
-def cost_table(
-    timings: Paths,
-    *,
-    datasets: Sequence[str],
-    models: Sequence[str],
-    samplers: Sequence[str],
-    negatives: Sequence[int],
-    seeds: Sequence[int],
-    not_applicable: Collection[Pair] = (),
-    reference: Reference = None,
-) -> Table:
+def cost_table(timings: Paths, *, grid: Grid) -> Table:
     """Tell what the studies cost in time and memory: the one table that differs from run to run.
 
     :param timings: the ``seed-{seed}.timing.json`` and ``trials-{chunk}.timing.json`` of each study
-    :param datasets: the data sets, in order
-    :param models: the models, in order
-    :param samplers: the samplers, in order
-    :param negatives: the numbers of negatives, in order
-    :param seeds: the seeds averaged over
-    :param not_applicable: the data sets and samplers that do not go together
-    :param reference: the row without sampled negatives
+    :param grid: what is compared
 
     :raises InputError: if a timing is missing or damaged
     """
-    keys = _studies(datasets, models, samplers, negatives, not_applicable, reference)
+    keys = grid.rows()
     read = read_timings(timings)
-    wanted = [(*key, "final", seed) for key in keys if key[3] is not None for seed in seeds]
+    wanted = [(*study, "final", seed) for study in grid.studies() for seed in grid.seeds]
     finals = require(read, [*STUDY, "stage", "number"], wanted, "the timing of a retraining").groupby(STUDY)
     spent = {"training_s": "mean", "sampling_s": "mean", "evaluation_s": "mean", "peak_memory_mb": "max"}
     costs = finals.agg(spent).reset_index()
+    versions = sorted(set(read["versions"]) - {""}) or ["nothing"]
     costs["sampling_share"] = costs["sampling_s"] / costs["training_s"]
     trials = read[read["stage"] == "trial"]
     # min_count: seconds that nobody measured are unknown, not zero
@@ -552,32 +513,10 @@ def cost_table(
         label="cost",
         notes=(
             "Seconds of training and evaluation are means over the seeds, peak memory their maximum; the trials' "
-            "seconds are a sum. Measured, and so different from run to run."
+            f"seconds are a sum. Measured, and so different from run to run. Run with {'; or '.join(versions)}."
         ),
         text_columns=3,
     )
-
-
-def _studies(
-    datasets: Sequence[str],
-    models: Sequence[str],
-    samplers: Sequence[str],
-    negatives: Sequence[int],
-    not_applicable: Collection[Pair],
-    reference: Reference,
-) -> list[Study]:
-    """List the rows of a table: the studies, once for each model what is not applicable, and the reference."""
-    excluded = set(map(tuple, not_applicable))
-    return [
-        (dataset, model, sampler, number)
-        for dataset in datasets
-        for model in models
-        for sampler, numbers in [
-            *((sampler, [None] if (dataset, sampler) in excluded else negatives) for sampler in samplers),
-            *([(reference["sampler"], [0])] if reference and model in reference["models"] else []),
-        ]
-        for number in numbers
-    ]
 
 
 def _of_comparisons(number: int, seeds: int) -> str:
@@ -591,19 +530,19 @@ def _of_comparisons(number: int, seeds: int) -> str:
     )
 
 
-def _of_timeout(timeout: float | None) -> str:
-    """Warn of what depends on how fast a machine is."""
+def _of_timeout(timeout: float | None, missing: int) -> str:
+    """Warn of what depends on how fast a machine is, and tell how many trials were not started."""
     if timeout is None:
         return ""
     return (
-        f"A study starts no trial after {timeout:,g} s, so that another machine may run other trials: not reproducible "
-        "to the byte. "
+        f"A study starts no trial after {timeout:,g} s, which cut off {missing:,} trials; another machine may "
+        "run others: not reproducible to the byte. "
     )
 
 
-def _wanted_finals(finals: Paths, keys: Sequence[Study], seeds: Sequence[int]) -> pd.DataFrame:
+def _wanted_finals(finals: Paths, grid: Grid) -> pd.DataFrame:
     """Read the retrainings of studies, one for each seed."""
-    wanted = [(*key, seed) for key in keys if key[3] is not None for seed in seeds]
+    wanted = [(*study, seed) for study in grid.studies() for seed in grid.seeds]
     return require(read_finals(finals), [*STUDY, "seed"], wanted, "the retraining of a study")
 
 

@@ -2,59 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
 
+from negsamp.choice import OBJECTIVE
 from negsamp.io import read_json
 from negsamp.results.claims import UNDECIDED
-from negsamp.results.collect import Paths, read_auxiliaries, read_statistics
+from negsamp.results.collect import Paths, read_auxiliaries, read_reciprocal_ranks, read_statistics
 from negsamp.results.comparison import BASELINE, compare_samplers
+from negsamp.results.grid import Grid
 from negsamp.results.tables import Table
 
 __all__ = ["checks_table", "first_experiments_table"]
 
 
-def first_experiments_table(
-    statistics: Paths,
-    ranks: Paths,
-    auxiliaries: Paths,
-    *,
-    datasets: Sequence[str],
-    models: Sequence[str],
-    samplers: Sequence[str],
-    negatives: Sequence[int],
-    seeds: Sequence[int],
-    not_applicable: Collection[Sequence[str]] = (),
-) -> Table:
+def first_experiments_table(statistics: Paths, ranks: Paths, auxiliaries: Paths, *, grid: Grid) -> Table:
     """Answer the paper's first experiments, with the fewest negatives that were run.
 
     :param statistics: a ``{sampler}.statistics.json`` of each data set and sampler that has pools
     :param ranks: a ``seed-{seed}.ranks.csv.gz`` of each study with the fewest negatives and each seed
     :param auxiliaries: a ``record.json`` of each auxiliary model
-    :param datasets: the data sets, in order
-    :param models: the models, in order
-    :param samplers: the samplers
-    :param negatives: the numbers of negatives
-    :param seeds: the seeds
-    :param not_applicable: the data sets and samplers that do not go together
+    :param grid: what is compared
 
     :raises InputError: if a file is missing or damaged
     """
-    excluded = set(map(tuple, not_applicable))
-    fewest = min(negatives)
+    fewest = min(grid.negatives)
     sizes = read_statistics(statistics)
     of_both = sizes[sizes["side"] == "both"].to_dict("records")
     means = {(row["dataset"], row["sampler"]): row["mean"] for row in of_both}
-    quality = read_auxiliaries(auxiliaries)
+    quality = read_auxiliaries(auxiliaries).set_index("dataset")[OBJECTIVE]
+    found = read_reciprocal_ranks(ranks)
     rows = []
-    for dataset in datasets:
+    for dataset in grid.datasets:
         rows.append(_typed_pools(dataset, means))
         for sampler, baseline in [("corrupt", "basic"), ("adversarial", BASELINE)]:
-            pair = [name for name in (sampler, baseline) if name in samplers and (dataset, name) not in excluded]
-            studies = [(dataset, model, name, fewest) for model in models for name in pair]
-            compared = compare_samplers(ranks, studies, seeds, baseline) if len(pair) == 2 else pd.DataFrame()
+            pair = [name for name in (sampler, baseline) if name in grid.samplers and grid.applies(dataset, name)]
+            studies = [(dataset, model, name, fewest) for model in grid.models for name in pair]
+            compared = compare_samplers(found, studies, grid.seeds, baseline) if len(pair) == 2 else pd.DataFrame()
             trained = f"; the auxiliary model's validation MRR is {quality[dataset]:.3f}" if dataset in quality else ""
             rows += [
                 {

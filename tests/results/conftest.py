@@ -129,11 +129,21 @@ class Records:
         path.write_bytes(gzip.compress("".join(["head,relation,tail,head_rank,tail_rank\n", *rows]).encode()))
         return path
 
+    def auxiliary(self, dataset: str = "wn18", mrr: float = 0.25) -> Path:
+        record = {
+            "dataset": dataset,
+            "model": "RESCAL",
+            "training": {"training_loop": "als", "epochs": 10},
+            "validation": {**METRICS, "inverse_harmonic_mean_rank": mrr},
+        }
+        return self._write(f"auxiliary/{dataset}/record.json", record)
+
     def timing(
         self, study: str = "wn18/TransE/random/1", seed: int = 0, seconds: float | None = 10.0, memory: float = 500.0
     ) -> Path:
         sampling = None if seconds is None else seconds / 8
-        content = {"training_s": seconds, "sampling_s": sampling, "evaluation_s": 1.5, "peak_memory_mb": memory}
+        cost = {"training_s": seconds, "sampling_s": sampling, "evaluation_s": 1.5, "peak_memory_mb": memory}
+        content = {**cost, "versions": {"python": "3.11.7", "torch": "2.13.0"}}
         return self._write(f"final/{study}/seed-{seed}.timing.json", content)
 
     def trial_timings(

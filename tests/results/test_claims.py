@@ -2,12 +2,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from negsamp.io import write_json
-from negsamp.results import claims_table, published_table
+from negsamp.errors import InputError
+from negsamp.results import (
+    Grid,
+    Table,
+    auxiliary_table,
+    claims_of,
+    claims_table,
+    link_prediction_table,
+    pools_table,
+    published_table,
+    slots_table,
+    write_table,
+)
 from negsamp.results.claims import HOLDS, HOLDS_NOT, UNDECIDED
 
 if TYPE_CHECKING:
@@ -18,49 +29,66 @@ ABOVE, SAME, BELOW = [1.0] * 40, [2.0] * 40, [4.0] * 40
 
 
 class Experiment:
-    """Records of an experiment, study by study."""
+    """Records of an experiment, study by study, and the tables of it."""
 
     def __init__(self, records: Records) -> None:
         self.records = records
-        self.files: dict[str, list[Path]] = {"statistics": [], "finals": [], "ranks": [], "auxiliaries": []}
-        self.grid: dict[str, list[Any]] = {"datasets": [], "models": [], "samplers": [], "negatives": [], "seeds": [0]}
+        self.statistics: dict[tuple[str, str], Path] = {}
+        self.studies: dict[tuple[str, str, str, int], dict[str, Path]] = {}
+        self.auxiliaries: dict[str, Path] = {}
 
     def pools(self, dataset: str, sampler: str, size: int, empty: int = 0) -> None:
         """Give 100 queries, of which some are empty and the others of one size."""
         sizes = {size: 100 - empty, **({0: empty} if empty else {})}
-        self.files["statistics"].append(self.records.statistics(dataset, sampler, sizes))
+        self.statistics[dataset, sampler] = self.records.statistics(dataset, sampler, sizes)
 
     def study(
-        self, dataset: str, sampler: str, ranks: Sequence[float], *, negatives: int = 1, fallback: int = 0, **at: Any
+        self, dataset: str, sampler: str, ranks: Sequence[float], *, negatives: int = 1, fallback: int = 0
     ) -> None:
         """Give a study whose fallback filled some of 100 slots."""
-        study = {"dataset": dataset, "model": at.get("model", "TransE"), "sampler": sampler, "negatives": negatives}
+        study = (dataset, "TransE", sampler, negatives)
         slots = {"pool": 100 - fallback, "everything": fallback, "masked": 0}
-        self.files["finals"].append(self.records.final(**study, slots=slots))
-        self.files["ranks"].append(self.records.ranks(**study, ranks=ranks))
-        for key, value in study.items():
-            values = self.grid[f"{key}s".replace("ss", "s")]
-            if value not in values:
-                values.append(value)
+        self.studies[study] = {
+            "finals": self.records.final(*study, slots=slots),
+            "ranks": self.records.ranks(*study, ranks=ranks),
+            "trials": self.records.trials(*study),
+        }
 
     def auxiliary(self, dataset: str, mrr: float) -> None:
-        path = self.records.root / f"auxiliary/{dataset}/record.json"
-        write_json(path, {"dataset": dataset, "validation": {"inverse_harmonic_mean_rank": mrr}})
-        self.files["auxiliaries"].append(path)
+        self.auxiliaries[dataset] = self.records.auxiliary(dataset, mrr)
+
+    def tables(self) -> dict[str, list[Path]]:
+        """Write the tables that claims are tested on."""
+        made: dict[str, list[Table]] = {"pools": [], "link_prediction": [], "slots": [], "auxiliary": []}
+        for dataset in dict.fromkeys(dataset for dataset, _ in self.statistics):
+            files = {sampler: path for (name, sampler), path in self.statistics.items() if name == dataset}
+            made["pools"].append(pools_table(files.values(), grid=Grid([dataset], samplers=list(files))))
+        for dataset in dict.fromkeys(dataset for dataset, *_ in self.studies):
+            samplers = list(dict.fromkeys(study[2] for study in self.studies if study[0] == dataset))
+            negatives = list(dict.fromkeys(study[3] for study in self.studies if study[0] == dataset))
+            grid = Grid([dataset], ["TransE"], samplers, negatives, seeds=[0])
+            runs = {
+                kind: [self.studies[study][kind] for study in grid.studies()] for kind in ("finals", "trials", "ranks")
+            }
+            made["link_prediction"].append(link_prediction_table(**runs, grid=grid))
+            made["slots"].append(slots_table(runs["finals"], grid=grid))
+        made["auxiliary"].append(auxiliary_table(list(self.auxiliaries.values()), grid=Grid(list(self.auxiliaries))))
+        return {
+            kind: [self._write(table, f"{kind}-{number}") for number, table in enumerate(tables)]
+            for kind, tables in made.items()
+        }
 
     def answer(self, claim: str) -> tuple[str, str]:
         """Return the answer to a claim by its letter, and the evidence."""
-        # what a grid spans and an experiment lacks is not asked for here
-        lacks = [
-            [dataset, sampler]
-            for dataset in self.grid["datasets"]
-            for sampler in self.grid["samplers"]
-            if not any(f"/{dataset}/" in str(path) and f"/{sampler}/" in str(path) for path in self.files["finals"])
-        ]
-        table = claims_table(**self.files, **self.grid, not_applicable=lacks)
+        table = claims_table(**self.tables())
         (found,) = [row for row in table.raw.to_dict("records") if row["claim"].startswith(f"({claim})")]
         assert found["answer"] in table.to_markdown()
         return found["answer"], found["evidence"]
+
+    def _write(self, table: Table, name: str) -> Path:
+        path = self.records.root / "tables" / name
+        write_table(table, csv=path.with_suffix(".csv"), tex=path.with_suffix(".tex"), md=path.with_suffix(".md"))
+        return path.with_suffix(".csv")
 
 
 @pytest.fixture
@@ -160,15 +188,59 @@ def test_empty_pools_are_counted(typed: int | None, relational: int, answer: str
     assert f"relational on wn18: {relational}.0%" in evidence
 
 
-def test_published_numbers_stand_beside_ours(records: Records) -> None:
-    table = published_table([], [])
-    assert set(table.display["ours"]) == {UNDECIDED}
-    statistics = [records.statistics("fb15k", "typed", {1300: 2}), records.statistics("fb15k-public", "typed", {9: 1})]
-    finals = [
-        records.final("fb15k", negatives=2, seed=0, mrr=0.3),
-        records.final("fb15k", negatives=2, seed=1, mrr=0.1),
-        records.final("fb15k", negatives=1, mrr=0.9),
-    ]
-    shown = published_table(statistics, finals).display.set_index("what")[["published", "ours", "difference"]]
+def test_tables_of_several_experiments_have_no_row_in_common(experiment: Experiment) -> None:
+    experiment.study("one", "random", SAME)
+    tables = experiment.tables()
+    tables["slots"] *= 2
+    with pytest.raises(InputError, match=r"slots-0\.csv: one, TransE, random, 1, .* is in another table too"):
+        claims_table(**tables)
+
+
+@pytest.mark.parametrize("content", [None, "dataset,model\na,b\n", ""], ids=["absent", "another", "empty"])
+def test_what_is_no_table_is_refused(content: str | None, experiment: Experiment, tmp_path: Path) -> None:
+    tables = experiment.tables()
+    path = tmp_path / "broken.csv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=r"broken\.csv: .*; run the experiment"):
+        claims_table(**{**tables, "pools": [path]})
+
+
+def test_experiments_are_read_from_the_folders_of_their_tables(experiment: Experiment, tmp_path: Path) -> None:
+    folders = []
+    for dataset, ranks in [("one", ABOVE), ("two", BELOW)]:
+        one = Experiment(experiment.records)
+        for sampler in ("random", "corrupt"):
+            one.study(dataset, sampler, ranks if sampler == "corrupt" else SAME)
+            one.pools(dataset, sampler, 10)
+        folder = tmp_path / dataset
+        for kind, (path,) in one.tables().items():
+            target = folder / (f"link_prediction/{dataset}.csv" if kind == "link_prediction" else f"{kind}.csv")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+        (folder / "datasets.csv").write_text(f"dataset\n{dataset}\n")
+        folders.append(folder)
+    # left over from another config
+    (folders[0] / "link_prediction/three.csv").write_text("what is no table")
+    answers = claims_of(folders).raw.set_index("claim")["answer"]
+    assert answers["(b) samplers matter, but which one wins depends on the data set"] == HOLDS
+    with pytest.raises(InputError, match=r"one.*is in another table too"):
+        claims_of([folders[0], folders[0]])
+
+
+def test_published_numbers_stand_beside_ours(experiment: Experiment) -> None:
+    assert set(published_table([], []).display["ours"]) == {UNDECIDED}
+    experiment.pools("fb15k", "typed", 1300)
+    experiment.pools("fb15k-public", "typed", 9)
+    for negatives in (1, 2):
+        experiment.study("fb15k", "random", SAME, negatives=negatives)
+    # what was published has two negatives
+    experiment.studies["fb15k", "TransE", "random", 1]["finals"] = experiment.records.final("fb15k", mrr=0.9)
+    experiment.studies["fb15k", "TransE", "random", 2]["finals"] = experiment.records.final(
+        "fb15k", negatives=2, mrr=0.2
+    )
+    tables = experiment.tables()
+    shown = published_table(tables["pools"], tables["link_prediction"]).display.set_index("what")
+    shown = shown[["published", "ours", "difference"]]
     assert shown.loc["mean pool of typed"].tolist() == ["1,295.0", "1,300.0", "+5.0"]
     assert shown.loc["test MRR of TransE, random, 2 negatives"].tolist() == ["0.074", "0.200", "+0.126"]

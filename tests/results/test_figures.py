@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -12,25 +13,25 @@ from matplotlib.figure import Figure
 
 from negsamp.errors import InputError
 from negsamp.hpo import LOOPS
-from negsamp.results import figures
+from negsamp.results import Grid, figures
 from negsamp.results.tables import SAMPLER_LABELS
 
 if TYPE_CHECKING:
     from conftest import Records
 
-GRID: dict[str, Any] = {
-    "dataset": "wn18",
-    "models": ["TransE", "DistMult"],
-    "samplers": ["typed", "random", "mine"],
-    "negatives": [100, 1, 10],
-    "seeds": [0, 1],
-    "not_applicable": [["wn18", "typed"]],
-}
+GRID = Grid(
+    datasets=["wn18"],
+    models=["TransE", "DistMult"],
+    samplers=["typed", "random", "mine"],
+    negatives=[100, 1, 10],
+    seeds=[0, 1],
+    not_applicable=[["wn18", "typed"]],
+)
 
 
 @pytest.fixture
 def finals(records: Records) -> list[Path]:
-    studies = itertools.product(GRID["models"], ["random", "mine"], GRID["negatives"], GRID["seeds"])
+    studies = itertools.product(GRID.models, ["random", "mine"], GRID.negatives, GRID.seeds)
     return [
         records.final(
             model=model,
@@ -59,7 +60,7 @@ def legend(figure: Figure) -> list[str]:
 
 
 def test_negatives_has_a_panel_a_model_and_a_line_a_sampler(finals: list[Path]) -> None:
-    figure = figures.negatives_figure(finals, **GRID)
+    figure = figures.negatives_figure(finals, grid=GRID)
     assert [panel.get_title() for panel in figure.axes] == ["TransE", "DistMult"]
     assert legend(figure) == ["random", "mine"]
     for panel in figure.axes:
@@ -69,7 +70,7 @@ def test_negatives_has_a_panel_a_model_and_a_line_a_sampler(finals: list[Path]) 
 
 
 def test_negatives_draws_means_with_deviations_and_gaps(finals: list[Path]) -> None:
-    figure = figures.negatives_figure(finals, **GRID)
+    figure = figures.negatives_figure(finals, grid=GRID)
     whole, broken = figure.axes[0].containers[0], figure.axes[1].containers[1]
     assert isinstance(whole, ErrorbarContainer)
     assert isinstance(broken, ErrorbarContainer)
@@ -79,7 +80,7 @@ def test_negatives_draws_means_with_deviations_and_gaps(finals: list[Path]) -> N
 
 
 def test_one_seed_has_no_error_bars_and_exact_places(finals: list[Path]) -> None:
-    figure = figures.negatives_figure(finals, **{**GRID, "seeds": [1], "models": ["TransE"]})
+    figure = figures.negatives_figure(finals, grid=replace(GRID, seeds=[1], models=["TransE"]))
     (panel,) = figure.axes
     line = panel.containers[0]
     assert isinstance(line, ErrorbarContainer)
@@ -89,19 +90,18 @@ def test_one_seed_has_no_error_bars_and_exact_places(finals: list[Path]) -> None
 
 def test_negatives_names_a_retraining_that_is_absent(finals: list[Path]) -> None:
     with pytest.raises(InputError, match=r"the retraining of a study \(.*seed 5\)"):
-        figures.negatives_figure(finals, **{**GRID, "seeds": [5]})
+        figures.negatives_figure(finals, grid=replace(GRID, seeds=[5]))
 
 
 def test_four_models_take_two_rows(records: Records) -> None:
     models = ["a", "b", "c", "d"]
     finals = [records.final(model=model) for model in models]
-    grid: dict[str, Any] = {"models": models, "samplers": ["random"], "negatives": [1], "seeds": [0]}
-    figure = figures.negatives_figure(finals, dataset="wn18", **grid)
+    figure = figures.negatives_figure(finals, grid=Grid(["wn18"], models, ["random"], [1], [0]))
     assert [panel.get_title() for panel in figure.axes] == models
 
 
 def test_pool_sizes_are_cumulative_shares(statistics: list[Path]) -> None:
-    figure = figures.pool_sizes_figure(statistics, dataset="wn18", samplers=["random", "corrupt"])
+    figure = figures.pool_sizes_figure(statistics, grid=Grid(["wn18"], samplers=["random", "corrupt"]))
     (panel,) = figure.axes
     assert legend(figure) == ["random", "corrupt"]
     random, corrupt = panel.get_lines()
@@ -118,7 +118,7 @@ def test_pool_sizes_are_cumulative_shares(statistics: list[Path]) -> None:
 
 def test_pool_sizes_leave_out_what_is_not_applicable(statistics: list[Path]) -> None:
     figure = figures.pool_sizes_figure(
-        statistics, dataset="wn18", samplers=["typed", "corrupt"], not_applicable=[["wn18", "typed"]]
+        statistics, grid=Grid(["wn18"], samplers=["typed", "corrupt"], not_applicable=[["wn18", "typed"]])
     )
     assert legend(figure) == ["corrupt"]
 
@@ -131,7 +131,7 @@ def points(figure: Figure, panel: int, label: str) -> list[tuple[float, float]]:
 
 
 def test_fallback_shows_its_share_and_the_gap_to_random(records: Records) -> None:
-    grid: dict[str, Any] = {**GRID, "models": ["TransE"], "negatives": [1, 10], "samplers": ["basic", "random", "mine"]}
+    grid = replace(GRID, models=["TransE"], negatives=[1, 10], samplers=["basic", "random", "mine"])
     slots = {"random": {"pool": 10, "masked": 0}, "mine": {"pool": 5, "corrupt": 1, "everything": 2, "masked": 2}}
     finals = [
         records.final(
@@ -145,7 +145,7 @@ def test_fallback_shows_its_share_and_the_gap_to_random(records: Records) -> Non
         for negatives in [1, 10]
         for seed in [0, 1]
     ]
-    figure = figures.fallback_figure(finals, **grid)
+    figure = figures.fallback_figure(finals, grid=grid)
     assert [panel.get_title() for panel in figure.axes] == ["all models", "TransE"]
     # what PyKEEN draws is not counted; of ours, three of ten slots came from other pools
     assert list(figure.axes[0].get_legend_handles_labels()[1]) == ["random", "mine"]
@@ -158,9 +158,9 @@ def test_fallback_shows_its_share_and_the_gap_to_random(records: Records) -> Non
 
 
 def test_fallback_has_no_gap_without_random(finals: list[Path]) -> None:
-    figure = figures.fallback_figure(finals, **{**GRID, "samplers": ["mine"], "not_applicable": []})
+    figure = figures.fallback_figure(finals, grid=replace(GRID, samplers=["mine"], not_applicable=[]))
     assert [panel.get_title() for panel in figure.axes] == ["all models"]
-    figure = figures.fallback_figure(finals, **GRID)
+    figure = figures.fallback_figure(finals, grid=GRID)
     # one study failed: its gap is missing, and the rest is there
     assert len(points(figure, 1, "mine")) == 3
     assert len(points(figure, 2, "mine")) == 2
@@ -168,7 +168,7 @@ def test_fallback_has_no_gap_without_random(finals: list[Path]) -> None:
 
 def test_pool_sizes_name_statistics_that_are_absent(statistics: list[Path]) -> None:
     with pytest.raises(InputError, match=r"the statistics of pools \(dataset wn18, sampler typed\)"):
-        figures.pool_sizes_figure(statistics, dataset="wn18", samplers=["typed"])
+        figures.pool_sizes_figure(statistics, grid=Grid(["wn18"], samplers=["typed"]))
 
 
 def test_every_sampler_has_a_look_of_its_own() -> None:
@@ -186,9 +186,9 @@ def test_bytes_are_the_same_from_shuffled_paths_and_other_settings(
 ) -> None:
     def draw(step: int) -> list[bytes]:
         drawn = {
-            "negatives": figures.negatives_figure(finals[::step], **GRID),
-            "fallback": figures.fallback_figure(finals[::step], **GRID),
-            "pools": figures.pool_sizes_figure(statistics[::step], dataset="wn18", samplers=["random", "corrupt"]),
+            "negatives": figures.negatives_figure(finals[::step], grid=GRID),
+            "fallback": figures.fallback_figure(finals[::step], grid=GRID),
+            "pools": figures.pool_sizes_figure(statistics[::step], grid=Grid(["wn18"], samplers=["random", "corrupt"])),
         }
         written = []
         for name, figure in drawn.items():
@@ -204,8 +204,8 @@ def test_bytes_are_the_same_from_shuffled_paths_and_other_settings(
 
 
 def test_lines_and_legend_lie_inside_the_figure(finals: list[Path], tmp_path: Path) -> None:
-    for models in [["TransE"], GRID["models"]]:
-        figure = figures.negatives_figure(finals, **{**GRID, "models": models})
+    for models in [["TransE"], GRID.models]:
+        figure = figures.negatives_figure(finals, grid=replace(GRID, models=models))
         figures.write_figure(figure, png=tmp_path / "a.png", pdf=tmp_path / "a.pdf")
         (found,) = figure.legends
         box = found.get_window_extent()

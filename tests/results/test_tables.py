@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,19 +10,21 @@ import pandas as pd
 import pytest
 
 from negsamp.errors import InputError
-from negsamp.results import tables
+from negsamp.results import Grid, tables
 from negsamp.results.tables import Table
 
 if TYPE_CHECKING:
     from conftest import Records
 
-GRID: dict[str, Any] = {
-    "models": ["TransE", "DistMult"],
-    "samplers": ["random", "basic", "typed"],
-    "negatives": [10, 1],
-    "not_applicable": [["wn18", "typed"]],
-}
-STUDIES = [(m, s, n) for m in GRID["models"] for s in ["random", "basic"] for n in GRID["negatives"]]
+GRID = Grid(
+    datasets=["wn18"],
+    models=["TransE", "DistMult"],
+    samplers=["random", "basic", "typed"],
+    negatives=[10, 1],
+    seeds=[0, 1],
+    not_applicable=[["wn18", "typed"]],
+)
+STUDIES = [(model, sampler, number) for _, model, sampler, number in GRID.studies()]
 
 
 def cell(table: Table, column: Any, **where: str) -> str:
@@ -107,19 +110,21 @@ def build(
     reports = [records.report(), records.report("db_50k", notes=["185 duplicate lines"])]
     statistics = [records.statistics(dataset, "corrupt") for dataset in ["wn18", "db_50k"]]
     return {
-        "datasets": lambda step: tables.datasets_table(reports[::step], datasets=["wn18", "db_50k"]),
+        "datasets": lambda step: tables.datasets_table(reports[::step], grid=Grid(["wn18", "db_50k"])),
         "pools": lambda step: tables.pools_table(
             statistics[::step],
-            datasets=["wn18", "db_50k"],
-            samplers=["typed", "corrupt"],
-            not_applicable=[["wn18", "typed"], ["db_50k", "typed"]],
+            grid=Grid(
+                ["wn18", "db_50k"],
+                samplers=["typed", "corrupt"],
+                not_applicable=[["wn18", "typed"], ["db_50k", "typed"]],
+            ),
         ),
         "link_prediction": lambda step: tables.link_prediction_table(
-            finals[::step], trials[::step], ranks[::step], dataset="wn18", seeds=[0, 1], **GRID
+            finals[::step], trials[::step], ranks[::step], grid=GRID
         ),
-        "parameters": lambda step: tables.parameters_table(trials[::step], datasets=["wn18"], **GRID),
-        "slots": lambda step: tables.slots_table(finals[::step], datasets=["wn18"], seeds=[0, 1], **GRID),
-        "cost": lambda step: tables.cost_table(timings[::step], datasets=["wn18"], seeds=[0, 1], **GRID),
+        "parameters": lambda step: tables.parameters_table(trials[::step], grid=GRID),
+        "slots": lambda step: tables.slots_table(finals[::step], grid=GRID),
+        "cost": lambda step: tables.cost_table(timings[::step], grid=GRID),
     }
 
 
@@ -175,13 +180,13 @@ class TestDatasets:
         assert table.raw["archive"].iloc[0] == "sha256:" + "0123456789abcdef" * 4
 
     def test_a_folder_has_no_archive(self, records: Records) -> None:
-        table = tables.datasets_table([records.report(archive=None)], datasets=["wn18"])
+        table = tables.datasets_table([records.report(archive=None)], grid=Grid(["wn18"]))
         assert table.display.set_index("").loc["archive", "wn18"] == "—"
         assert "Noted" not in table.caption
 
     def test_names_a_report_that_is_absent(self, records: Records) -> None:
         with pytest.raises(InputError, match=r"the report of a data set \(dataset nations\)"):
-            tables.datasets_table([records.report()], datasets=["nations"])
+            tables.datasets_table([records.report()], grid=Grid(["nations"]))
 
 
 class TestPools:
@@ -199,8 +204,21 @@ class TestPools:
         assert table.raw["state"].iloc[0] == "not applicable"
 
     def test_needs_no_file_where_nothing_applies(self) -> None:
-        table = tables.pools_table([], datasets=["wn18"], samplers=["typed"], not_applicable=[["wn18", "typed"]])
+        table = tables.pools_table([], grid=Grid(["wn18"], samplers=["typed"], not_applicable=[["wn18", "typed"]]))
         assert len(table.display) == 1
+
+
+class TestAuxiliary:
+    def test_has_the_data_sets_that_have_a_model(self, records: Records) -> None:
+        paths = [records.auxiliary("wn18", 0.5), records.auxiliary("db50k", 0.125)]
+        table = tables.auxiliary_table(paths, grid=Grid(["db50k", "nations", "wn18"]))
+        assert table.display["data set"].tolist() == ["db50k", "wn18"]
+        assert table.display.iloc[0].tolist()[1:5] == ["RESCAL", "als", "10", "0.125"]
+        assert table.raw["inverse_harmonic_mean_rank"].tolist() == [0.125, 0.5]
+        assert "RESCAL" in table.to_latex()
+
+    def test_may_be_empty(self) -> None:
+        assert "Auxiliary models" in tables.auxiliary_table([], grid=Grid(["nations"])).to_markdown()
 
 
 class TestLinkPrediction:
@@ -209,7 +227,7 @@ class TestLinkPrediction:
         shown = display[[("", "sampler"), ("", "negatives")]].to_numpy().tolist()
         assert shown == [["random", "10"], ["random", "1"], ["basic", "10"], ["basic", "1"], ["typed", "—"]]
         metrics = ["MRR", "Hits@1", "Hits@3", "Hits@10"]
-        assert list(display.columns[2:]) == [(model, metric) for model in GRID["models"] for metric in metrics]
+        assert list(display.columns[2:]) == [(model, metric) for model in GRID.models for metric in metrics]
 
     def test_shows_mean_and_deviation(self, build: dict[str, Callable[[int], Table]]) -> None:
         table = build["link_prediction"](1)
@@ -270,57 +288,58 @@ class TestLinkPrediction:
         trials += [records.trials(**study)]
         ranks += [records.ranks(**study, seed=seed, ranks=[2.0] * 40) for seed in [0, 1]]
         reference = {"sampler": "lcwa", "models": ["DistMult"]}
-        table = tables.link_prediction_table(
-            finals, trials, ranks, dataset="wn18", seeds=[0, 1], reference=reference, **GRID
-        )
+        table = tables.link_prediction_table(finals, trials, ranks, grid=replace(GRID, reference=reference))
         name = {"sampler": "no sampling (LCWA)", "negatives": "—"}
         assert cell(table, ("DistMult", "MRR"), **name) == "0.400 ± 0.000"
         assert cell(table, ("TransE", "MRR"), **name) == "not run"
         assert cell(table, ("DistMult", "MRR"), sampler="typed") == "not applicable"
 
     def test_a_limit_of_time_is_told(self, finals: list[Path], trials: list[Path], ranks: list[Path]) -> None:
-        table = tables.link_prediction_table(finals, trials, ranks, dataset="wn18", seeds=[0], timeout=60, **GRID)
-        assert "no trial after 60 s, so that another machine may run other trials: not reproducible" in table.caption
+        table = tables.link_prediction_table(
+            finals, trials, ranks, grid=replace(GRID, seeds=[0]), planned=40, timeout=60
+        )
+        # 8 studies of 40 trials, of which 30 each were run
+        assert "no trial after 60 s, which cut off 80 trials; another machine may run others: not" in table.caption
 
     def test_names_ranks_that_are_absent(self, finals: list[Path], trials: list[Path], ranks: list[Path]) -> None:
         with pytest.raises(InputError, match=r"the ranks of a retraining \(.*sampler basic, negatives 1, seed 1\)"):
-            tables.link_prediction_table(finals, trials, ranks[:-1], dataset="wn18", seeds=[0, 1], **GRID)
+            tables.link_prediction_table(finals, trials, ranks[:-1], grid=GRID)
 
     def test_refuses_ranks_of_other_triples(
         self, records: Records, finals: list[Path], trials: list[Path], ranks: list[Path]
     ) -> None:
         records.ranks(sampler="basic", negatives=1, ranks=[1.0] * 39)
         with pytest.raises(InputError, match="of other test triples than those of its baseline"):
-            tables.link_prediction_table(finals, trials, ranks, dataset="wn18", seeds=[0], **GRID)
+            tables.link_prediction_table(finals, trials, ranks, grid=replace(GRID, seeds=[0]))
 
     def test_one_seed_shows_no_deviation(self, finals: list[Path], trials: list[Path], ranks: list[Path]) -> None:
-        table = tables.link_prediction_table(finals, trials, ranks, dataset="wn18", seeds=[0], **GRID)
+        table = tables.link_prediction_table(finals, trials, ranks, grid=replace(GRID, seeds=[0]))
         assert cell(table, ("TransE", "MRR"), sampler="random", negatives="10") == "0.200"
         assert "±" not in table.to_markdown()
         assert "one seed" in table.caption
 
     def test_names_a_retraining_that_is_absent(self, finals: list[Path], trials: list[Path], ranks: list[Path]) -> None:
         with pytest.raises(InputError, match=r"the retraining of a study \(.*model TransE.*seed 2\)"):
-            tables.link_prediction_table(finals, trials, ranks, dataset="wn18", seeds=[0, 1, 2], **GRID)
+            tables.link_prediction_table(finals, trials, ranks, grid=replace(GRID, seeds=[0, 1, 2]))
 
     def test_names_a_search_that_is_absent(self, finals: list[Path], trials: list[Path], ranks: list[Path]) -> None:
         with pytest.raises(InputError, match=r"trials of a study \(.*model DistMult, sampler basic, negatives 1"):
-            tables.link_prediction_table(finals, trials[:-1], ranks, dataset="wn18", seeds=[0, 1], **GRID)
+            tables.link_prediction_table(finals, trials[:-1], ranks, grid=GRID)
 
     def test_everything_may_have_failed(self, records: Records) -> None:
         finals, trials = [records.final(state="failed")], [records.trials(state="failed")]
-        grid: dict[str, Any] = {"models": ["TransE"], "samplers": ["random"], "negatives": [1]}
+        grid = replace(GRID, models=["TransE"], samplers=["random"], negatives=[1], seeds=[0])
         ranks = [records.ranks(ranks=[])]
-        table = tables.link_prediction_table(finals, trials, ranks, dataset="wn18", seeds=[0], **grid)
+        table = tables.link_prediction_table(finals, trials, ranks, grid=grid)
         assert not table.bold
         assert "failed" in table.to_markdown()
 
     def test_nothing_may_be_applicable(self) -> None:
-        grid: dict[str, Any] = {**GRID, "samplers": ["typed"], "seeds": [0]}
-        table = tables.link_prediction_table([], [], [], dataset="wn18", **grid)
+        grid = replace(GRID, samplers=["typed"])
+        table = tables.link_prediction_table([], [], [], grid=grid)
         assert table.display.shape == (1, 10)
         for function in [tables.slots_table, tables.cost_table]:
-            assert len(function([], datasets=["wn18"], **grid).display) == 2
+            assert len(function([], grid=grid).display) == 2
 
 
 class TestParameters:
@@ -385,8 +404,8 @@ class TestSlots:
             records.final(slots=dict.fromkeys(stages, 1)),
             records.final(negatives=2, slots={"pool": 7, "masked": 0}),
         ]
-        grid: dict[str, Any] = {"models": ["TransE"], "samplers": ["random"], "negatives": [1, 2]}
-        table = tables.slots_table(finals, datasets=["wn18"], seeds=[0], **grid)
+        grid = replace(GRID, models=["TransE"], samplers=["random"], negatives=[1, 2], seeds=[0])
+        table = tables.slots_table(finals, grid=grid)
         expected = [
             "pool",
             "ancestors 2",
@@ -417,17 +436,18 @@ class TestCost:
             "402.0",
         ]
         assert cell(table, "training (s)", model="TransE", sampler="typed") == "not applicable"
+        assert table.caption.endswith("Run with python 3.11.7, torch 2.13.0.")
 
     def test_what_was_not_measured_is_blank(self, records: Records) -> None:
         timings = [records.timing(seconds=None), records.trial_timings()]
-        grid: dict[str, Any] = {"models": ["TransE"], "samplers": ["random"], "negatives": [1]}
-        table = tables.cost_table(timings, datasets=["wn18"], seeds=[0], **grid)
+        grid = replace(GRID, models=["TransE"], samplers=["random"], negatives=[1], seeds=[0])
+        table = tables.cost_table(timings, grid=grid)
         assert table.display["training (s)"].tolist() == ["—"]
 
     def test_names_trials_that_are_absent(self, records: Records) -> None:
-        grid: dict[str, Any] = {"models": ["TransE"], "samplers": ["random"], "negatives": [1]}
+        grid = replace(GRID, models=["TransE"], samplers=["random"], negatives=[1], seeds=[0])
         with pytest.raises(InputError, match=r"the timing of a study's trials \(dataset wn18"):
-            tables.cost_table([records.timing()], datasets=["wn18"], seeds=[0], **grid)
+            tables.cost_table([records.timing()], grid=grid)
 
 
 @pytest.mark.parametrize(

@@ -1,38 +1,37 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from negsamp.io import write_json
-from negsamp.results import checks_table, first_experiments_table
+from negsamp.results import Grid, checks_table, first_experiments_table
 from negsamp.results.claims import UNDECIDED
 
 if TYPE_CHECKING:
     from conftest import Records
 
-GRID: dict[str, Any] = {
-    "datasets": ["wn18", "db50k"],
-    "models": ["TransE"],
-    "samplers": ["basic", "random", "corrupt", "typed", "adversarial"],
-    "negatives": [10, 1],
-    "seeds": [0],
-    "not_applicable": [["wn18", "typed"]],
-}
+GRID = Grid(
+    datasets=["wn18", "db50k"],
+    models=["TransE"],
+    samplers=["basic", "random", "corrupt", "typed", "adversarial"],
+    negatives=[10, 1],
+    seeds=[0],
+    not_applicable=[["wn18", "typed"]],
+)
 
 
-def test_first_experiments_are_answered(records: Records, tmp_path: Path) -> None:
+def test_first_experiments_are_answered(records: Records) -> None:
     ranks = {"basic": 2.0, "random": 2.0, "corrupt": 1.0, "adversarial": 4.0}
     files = [
         records.ranks(dataset, sampler=sampler, ranks=[rank] * 40)
-        for dataset in GRID["datasets"]
+        for dataset in GRID.datasets
         for sampler, rank in ranks.items()
         if (dataset, sampler) != ("db50k", "adversarial")
     ]
     files.append(records.ranks("db50k", sampler="adversarial", ranks=[]))
     statistics = [records.statistics("db50k", sampler, {size: 1}) for sampler, size in [("typed", 40), ("random", 900)]]
-    auxiliary = tmp_path / "record.json"
-    write_json(auxiliary, {"dataset": "wn18", "validation": {"inverse_harmonic_mean_rank": 0.125}})
-    table = first_experiments_table(statistics, files, [auxiliary], **GRID)
+    table = first_experiments_table(statistics, files, [records.auxiliary("wn18", 0.125)], grid=GRID)
     rows = table.raw.set_index(["dataset", "question"])
     verdicts = rows["verdict"]
     assert verdicts["wn18", "are typed pools smaller than random's?"] == UNDECIDED
@@ -48,8 +47,7 @@ def test_first_experiments_are_answered(records: Records, tmp_path: Path) -> Non
 
 
 def test_what_was_not_run_is_not_decided() -> None:
-    grid = {**GRID, "samplers": ["random"], "not_applicable": []}
-    table = first_experiments_table([], [], [], **grid)
+    table = first_experiments_table([], [], [], grid=replace(GRID, samplers=["random"], not_applicable=[]))
     assert set(table.raw["verdict"]) == {UNDECIDED}
     assert len(table.raw) == 6
 
