@@ -54,6 +54,8 @@ for _name in FOLDERS:
 for _name, _range in config["hpo"]["space"].items():
     if "low" in _range and not (0 if _range.get("log") else float("-inf")) < _range["low"] < _range["high"]:
         raise WorkflowError(f"config, hpo.space.{_name}: low must be below high, and above 0 where log is true")
+if config["hpo"]["pruner"] and (config["hpo"]["sampler"] != "tpe" or config["early_stopping"]["patience"] is None):
+    raise WorkflowError("config, hpo.pruner: it needs hpo.sampler tpe and an early_stopping.patience; set both")
 for _name in config["reference"]["models"] or []:
     if _name not in config["models"]:
         raise WorkflowError(

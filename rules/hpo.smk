@@ -26,7 +26,7 @@ rule run_trials:
         trainings=lambda wildcards: len(trials_of_chunk(wildcards)),
     params:
         trials=trials_of_chunk,
-        search={name: config["hpo"][name] for name in ("sampler", "space", "seed", "timeout")},
+        search={name: config["hpo"][name] for name in ("sampler", "pruner", "space", "seed", "timeout")},
         options=training_options,
         threads=config["compute"]["torch_threads"],
         code=CODE["run_trials"],

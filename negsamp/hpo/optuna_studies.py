@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from negsamp.choice import OBJECTIVE
-from negsamp.hpo.space import distributions_of, quiet_optuna, sampler_of
+from negsamp.hpo.space import SearchOptions, distributions_of, quiet_optuna, sampler_of
 from negsamp.hpo.training import Study
 from negsamp.io import atomic_path
 
 __all__ = ["SequentialStudy", "write_studies"]
+
+_STATES = {"complete": TrialState.COMPLETE, "failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
 
 
 class SequentialStudy:
@@ -24,18 +27,18 @@ class SequentialStudy:
     A trial that was asked for and not told of, since the process was killed, is asked for again.
     """
 
-    def __init__(self, journal: Path, study: Study, space: Mapping[str, Mapping[str, Any]], seed: int) -> None:
+    def __init__(self, journal: Path, study: Study, search: SearchOptions) -> None:
         """Open a study, or begin it.
 
         :param journal: its file
         :param study: what is searched for
-        :param space: see :func:`negsamp.hpo.suggest`
-        :param seed: the base seed of the experiment
+        :param search: the space, the seed, and the pruner
         """
-        self._of, self._seed = study, seed
-        self._distributions = distributions_of(space)
+        self._of, self._seed = study, search.seed
+        self._distributions = distributions_of(search.space)
+        journal.parent.mkdir(parents=True, exist_ok=True)
         with quiet_optuna():
-            self._study = _open(journal, study)
+            self._study = _open(journal, study, MedianPruner() if search.pruner == "median" else NopPruner())
 
     def ask(self, trial: int) -> Mapping[str, Any]:
         """Return the parameters of a trial.
@@ -49,12 +52,30 @@ class SequentialStudy:
             self._study.sampler = sampler_of("tpe", self._seed, self._of.dataset, self._of.model, trial)
             return dict(self._study.ask(self._distributions).params)
 
+    def should_prune(self, evaluations: Iterable[tuple[int, float]]) -> bool:
+        """Tell whether to give up a trial, as far behind as it is; nothing is written, and any process may ask.
+
+        :param evaluations: epochs and their validation MRR up to now
+        """
+        trial = optuna.trial.create_trial(state=TrialState.RUNNING, intermediate_values=dict(evaluations))
+        return self._study.pruner.prune(self._study, trial)
+
     def tell(self, trial: int, record: Mapping[str, Any]) -> None:
         """Say what came of a trial; one that is known already stays as it was.
 
         One that failed counts as the worst there is: Optuna would forget it, and suggest what diverges again and again.
         """
-        if not self._study.get_trials(deepcopy=False)[trial].state.is_finished():
+        known = self._study.get_trials(deepcopy=False)[trial]
+        if known.state.is_finished():
+            return
+        # an earlier process may have asked for it
+        asked = optuna.Trial(self._study, known._trial_id)
+        for epoch, mrr in record["evaluations"]:
+            if epoch not in known.intermediate_values:
+                asked.report(mrr, epoch)
+        if record["state"] == "pruned":
+            self._study.tell(trial, state=TrialState.PRUNED)
+        else:
             self._study.tell(trial, record["metrics"][OBJECTIVE] if record["state"] == "complete" else 0.0)
 
 
@@ -76,11 +97,12 @@ def write_studies(
             _open(temporary, study).add_trials(trials)
 
 
-def _open(journal: Path, study: Study) -> optuna.Study:
+def _open(journal: Path, study: Study, pruner: BasePruner | None = None) -> optuna.Study:
     return optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(journal))),
         study_name=f"{study.dataset}/{study.model}/{study.sampler}/{study.negatives}",
         direction="maximize",
+        pruner=pruner,
         load_if_exists=True,
     )
 
@@ -89,10 +111,12 @@ def _frozen(record: Mapping[str, Any], space: Mapping[str, Mapping[str, Any]]) -
     # a model that takes no regularizer, or a loss without margin, has no such parameter
     parameters = {name: value for name, value in record["parameters"].items() if value is not None}
     distributions = distributions_of(space)
-    is_complete = record["state"] == "complete"
+    # Optuna, too, takes a pruned trial for what it was worth when it was given up
+    last = record["evaluations"][-1][1] if record["state"] == "pruned" else None
     return optuna.trial.create_trial(
-        state=TrialState.COMPLETE if is_complete else TrialState.FAIL,
-        value=record["metrics"][OBJECTIVE] if is_complete else None,
+        state=_STATES[record["state"]],
+        value=record["metrics"][OBJECTIVE] if record["metrics"] else last,
+        intermediate_values=dict(record["evaluations"]),
         params=parameters,
         distributions={name: distributions[name] for name in parameters},
         user_attrs={name: record[name] for name in ("trial", "random_seed", "reason", "metrics", "best_epoch")},

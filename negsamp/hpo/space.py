@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
@@ -12,10 +13,35 @@ from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
 
 from negsamp.io import stable_seed
 
-__all__ = ["Search", "distributions_of", "quiet_optuna", "sampler_of", "suggest", "trial_seed"]
+__all__ = [
+    "Search",
+    "SearchOptions",
+    "distributions_of",
+    "quiet_optuna",
+    "sampler_of",
+    "suggest",
+    "trial_seed",
+]
 
 #: Optuna's samplers: random search, a quasi-random sequence, and the tree-structured Parzen estimator
 Search = Literal["random", "qmc", "tpe"]
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How settings are searched for."""
+
+    #: see :func:`negsamp.hpo.suggest`
+    space: Mapping[str, Mapping[str, Any]]
+    #: the base seed of the experiment
+    seed: int = 0
+    #: see :func:`negsamp.hpo.suggest`; ``"tpe"`` learns from the trials before, so that these must run in order
+    sampler: Search = "random"
+    #: ``"median"``: Optuna's pruner gives up a trial that falls behind half of those before it after as many epochs,
+    #: for ``"tpe"`` and trainings with early stopping, whose evaluations it looks at
+    pruner: Literal["median"] | None = None
+    #: seconds of training and evaluation after which a study starts no further trial; None: no limit
+    timeout: float | None = None
 
 
 def suggest(

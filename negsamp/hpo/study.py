@@ -1,7 +1,7 @@
 """A study: its trials, and the retraining of the setting that is chosen among them."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,28 +11,14 @@ from negsamp.datasets import SchemaDataset
 from negsamp.errors import InputError
 from negsamp.hpo.optuna_studies import SequentialStudy
 from negsamp.hpo.process import NO_COST, run_isolated, was_killed
-from negsamp.hpo.space import Search, suggest, trial_seed
+from negsamp.hpo.space import SearchOptions, suggest, trial_seed
 from negsamp.hpo.training import Options, Outcome, Study, Training
 from negsamp.io import digest, file_hash, read_json, write_json
 from negsamp.triples import triples_digest
 
-__all__ = ["SearchOptions", "Tracking", "retrain", "run_trials"]
+__all__ = ["Tracking", "retrain", "run_trials"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """How settings are searched for."""
-
-    #: see :func:`negsamp.hpo.suggest`
-    space: Mapping[str, Mapping[str, Any]]
-    #: the base seed of the experiment
-    seed: int = 0
-    #: see :func:`negsamp.hpo.suggest`; ``"tpe"`` learns from the trials before, so that these must run in order
-    sampler: Search = "random"
-    #: seconds of training and evaluation after which a study starts no further trial; None: no limit
-    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,8 +96,9 @@ def run_trials(
     :returns: the records and the costs of the trials, in their order; fewer than were asked for if time was up
     """
     inputs = [code, threads, dataset.report, _triples(dataset), pools and file_hash(pools, "sha256")]
-    decisive = [inputs, asdict(study), asdict(options)]
-    ask, tell = _search(study, search, parts / f"{digest([decisive, search.space, search.seed])}.journal")
+    decisive = [inputs, asdict(study), asdict(options), search.pruner]
+    journal = parts / f"{digest([decisive, search.space, search.seed])}.journal"
+    sequential = SequentialStudy(journal, study, search) if search.sampler == "tpe" else None
     records: list[dict[str, Any]] = []
     costs: list[dict[str, Any]] = []
     spent = 0.0
@@ -121,12 +108,14 @@ def run_trials(
             break
         random_seed = trial_seed(search.seed, study.dataset, study.model, trial)
         trackers = tracking.of(study, f"trial-{trial}") if tracking else {}
-        training = Training(dataset, study, ask(trial), random_seed, options, pools, "validation", trackers)
+        parameters = sequential.ask(trial) if sequential else _suggested(study, search, trial)
+        prune = sequential.should_prune if sequential and search.pruner else None
+        training = Training(dataset, study, parameters, random_seed, options, pools, "validation", trackers, prune)
         part = parts / f"{digest([decisive, training.parameters, training.random_seed])}.json"
         outcome = _kept_or_run(training, threads, part)
         # one that was cut off from outside says nothing of its setting, and is run again another time
-        if not was_killed(outcome):
-            tell(trial, outcome.record)
+        if sequential and not was_killed(outcome):
+            sequential.tell(trial, outcome.record)
         logger.info("trial %d of %s: %s", trial, study, outcome.record["reason"] or outcome.record["metrics"])
         records.append({**outcome.record, "trial": trial})
         costs.append({**outcome.cost, "trial": trial})
@@ -134,19 +123,8 @@ def run_trials(
     return records, costs
 
 
-def _search(
-    study: Study, search: SearchOptions, journal: Path
-) -> tuple[Callable[[int], Mapping[str, Any]], Callable[[int, Mapping[str, Any]], None]]:
-    """Say how the parameters of a trial are found, and what is done with its result."""
-    if search.sampler == "tpe":
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        sequential = SequentialStudy(journal, study, search.space, search.seed)
-        return sequential.ask, sequential.tell
-
-    def ask(trial: int) -> Mapping[str, Any]:
-        return suggest(search.space, search.seed, study.dataset, study.model, trial, search.sampler)
-
-    return ask, lambda trial, record: None
+def _suggested(study: Study, search: SearchOptions, trial: int) -> Mapping[str, Any]:
+    return suggest(search.space, search.seed, study.dataset, study.model, trial, search.sampler)
 
 
 def _triples(dataset: SchemaDataset) -> list[str]:
@@ -189,7 +167,7 @@ def retrain(
     best = choose(list(trials))
     random_seed = trial_seed(seed, study.dataset, study.model, "retrained")
     if best["state"] == "failed":
-        record = {key: value for key, value in best.items() if key not in ("trials", "failed")}
+        record = {key: value for key, value in best.items() if key not in ("trials", "failed", "pruned")}
         outcome = Outcome({**record, "random_seed": random_seed}, NO_COST, None)
     else:
         # a parameter that is not taken was not recorded, and is not asked for

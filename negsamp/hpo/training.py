@@ -7,7 +7,7 @@ import platform
 import resource
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +15,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from optuna import TrialPruned
 from pykeen.losses import loss_resolver
 from pykeen.pipeline import PipelineResult
 from pykeen.sampling import NegativeSampler, negative_sampler_resolver
-from pykeen.stoppers import EarlyStopper
+from pykeen.stoppers import EarlyStopper, Stopper
 from pykeen.training.callbacks import TrainingCallback
 from pykeen.training.training_loop import NonFiniteLossError
 from pykeen.triples import CoreTriplesFactory
@@ -105,15 +106,20 @@ class Training:
     split: Literal["validation", "testing"]
     #: PyKEEN's ``result_tracker`` and ``result_tracker_kwargs``, which decide no result
     tracking: Mapping[str, Any] = field(default_factory=dict)
+    #: asked at each evaluation of early stopping whether to give up, by epochs and MRR up to now; None: never
+    should_prune: Callable[[Sequence[tuple[int, float]]], bool] | None = None
 
     def run(self) -> Outcome:
         """Train and rank. A training that diverges or runs out of memory is a result, recorded with its reason."""
         handle, watch = SamplerHandle(), Stopwatch()
         evaluator = FastRankBasedEvaluator(known_positives=self.dataset.validation.mapped_triples)
-        result, reason = None, None
+        evaluations: list[tuple[int, float]] = []
+        result, reason, state = None, None, "failed"
         try:
             with tempfile.TemporaryDirectory() as folder:
-                result = self._pipeline(handle, watch, evaluator, Path(folder) / "best.pt")
+                result = self._pipeline(handle, watch, evaluator, evaluations, Path(folder) / "best.pt")
+        except TrialPruned:
+            state, reason = "pruned", f"pruned after epoch {evaluations[-1][0]}"
         except NonFiniteLossError as error:
             reason = f"diverged: {error}"
         except (MemoryError, RuntimeError) as error:
@@ -128,31 +134,38 @@ class Training:
             "versions": _versions(),
         }
         if result is None:
-            return Outcome(self.record(reason=reason, sampler=handle.sampler), cost, None)
+            record = self.record(state, reason=reason, evaluations=evaluations, sampler=handle.sampler)
+            return Outcome(record, cost, None)
         ranks = evaluator.realistic_ranks
         record = self.record(
+            "complete",
             metrics=metrics_of(result.metric_results),
             interval=mean_interval(np.mean([1 / of_side for of_side in ranks.values()], axis=0)),
             best_epoch=result.stopper.best_epoch if isinstance(result.stopper, EarlyStopper) else None,
+            evaluations=evaluations,
             sampler=handle.sampler,
         )
         return Outcome(record, cost, {str(side): of_side.tolist() for side, of_side in sorted(ranks.items())})
 
     def record(
         self,
+        state: str = "failed",
         *,
         metrics: dict[str, float] | None = None,
         interval: tuple[float, float] | None = None,
         best_epoch: int | None = None,
+        evaluations: Sequence[tuple[int, float]] = (),
         reason: str | None = None,
         sampler: PoolNegativeSampler | None = None,
     ) -> dict[str, Any]:
         """Write down what the training was, and what came of it.
 
-        :param metrics: None: the training failed
+        :param state: ``"complete"``, ``"failed"`` or ``"pruned"``
+        :param metrics: of one that is complete
         :param interval: the ends of a 95 % interval of the MRR, over the ranked triples
         :param best_epoch: whose weights were ranked; None: the last one's
-        :param reason: why it failed
+        :param evaluations: epochs and their validation MRR, as early stopping has seen them
+        :param reason: why it is not complete
         :param sampler: what has drawn; None: a sampler of PyKEEN's, or none that can be asked any more
         """
         given = self.parameters.items()
@@ -165,11 +178,12 @@ class Training:
             "ranked_triples": sample_triples(self._split, self.options.max_evaluation_triples).num_triples,
             "archive": self.dataset.report["archive"],
             "triples_digest": triples_digest(self.dataset.training.mapped_triples),
-            "state": "failed" if metrics is None else "complete",
+            "state": state,
             "reason": reason,
             "metrics": metrics,
             "mrr_interval": interval,
             "best_epoch": best_epoch,
+            "evaluations": [list(evaluation) for evaluation in evaluations],
             "slots": None if sampler is None else sampler.usage.total(),
             "inferred": None if sampler is None else sampler.inferred,
         }
@@ -180,7 +194,12 @@ class Training:
         return split
 
     def _pipeline(
-        self, handle: SamplerHandle, watch: Stopwatch, evaluator: FastRankBasedEvaluator, best_model_path: Path
+        self,
+        handle: SamplerHandle,
+        watch: Stopwatch,
+        evaluator: FastRankBasedEvaluator,
+        evaluations: list[tuple[int, float]],
+        best_model_path: Path,
     ) -> PipelineResult:
         study, options = self.study, self.options
         ranked = sample_triples(self._split, options.max_evaluation_triples)
@@ -189,6 +208,12 @@ class Training:
         if study.sampler in SAMPLERS and SAMPLERS[study.sampler].needs == "training":
             callbacks.append(RefreshTrainingCallback(**options.refresh))
         stopping: dict[str, Any] = {}
+
+        def note(stopper: Stopper, mrr: int | float, epoch: int) -> None:
+            evaluations.append((epoch, float(mrr)))
+            if self.should_prune is not None and self.should_prune(evaluations):
+                raise TrialPruned
+
         if options.early_stopping is not None:
             callbacks.append(BestEpochTrainingCallback(best_model_path))
             stopping = {
@@ -197,6 +222,7 @@ class Training:
                     **options.early_stopping,
                     "metric": f"both.realistic.{_MRR}",
                     "best_model_path": best_model_path,
+                    "result_callbacks": [note],
                 },
             }
         margin = {"margin": self.parameters["margin"]} if takes_margin(options.loss) else {}

@@ -23,6 +23,7 @@ __all__ = [
     "OWN_STAGES",
     "PARAMETERS",
     "STUDY",
+    "TRIALS",
     "Paths",
     "average_seeds",
     "fallback_share",
@@ -49,6 +50,8 @@ METRICS = list(PYKEEN_METRICS)
 PARAMETERS = ["margin", "learning_rate", "l2_weight"]
 #: what a timing file counts; null where it was not measured
 COSTS = ["training_s", "sampling_s", "evaluation_s", "peak_memory_mb"]
+#: how many trials there were, and how many of them failed or were given up
+TRIALS = ["trials", "failed", "pruned"]
 #: the ends of a 95 % interval of the MRR over the ranked triples
 INTERVAL = ["mrr_low", "mrr_high"]
 
@@ -155,7 +158,8 @@ def read_chosen(paths: Paths) -> pd.DataFrame:
 
     :param paths: ``trials-{chunk}.jsonl`` files, all chunks of each study
 
-    :returns: one row a study: the chosen trial's parameters and validation metrics, the numbers of trials and failures
+    :returns: one row a study: the chosen trial's parameters and validation metrics, the numbers of trials, of
+        failed and of pruned ones
 
     :raises InputError: if a file is missing or damaged, or two hold one trial
     """
@@ -168,8 +172,18 @@ def read_chosen(paths: Paths) -> pd.DataFrame:
     for row in _read(paths, rows, [*STUDY, "trial", "record"], [*STUDY, "trial"], "trials", read_jsonl).itertuples():
         studies.setdefault(tuple(row[1:5]), []).append(row.record)
     chosen = [choose(records) for records in studies.values()]
-    columns = [*STUDY, "inferred", "state", "reason", *PARAMETERS, *METRICS, *INTERVAL, "trial", "trials", "failed"]
-    found = [{**_outcome(record), **{name: record[name] for name in columns[-3:]}} for record in chosen]
+    columns = [
+        *STUDY,
+        "inferred",
+        "state",
+        "reason",
+        *PARAMETERS,
+        *METRICS,
+        *INTERVAL,
+        "trial",
+        *TRIALS,
+    ]
+    found = [{**_outcome(record), **{name: record[name] for name in ["trial", *TRIALS]}} for record in chosen]
     # a whole number stays one beside the blank of a study that chose nothing
     return pd.DataFrame(found, columns=columns).astype({"trial": "Int64"})
 

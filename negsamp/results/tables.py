@@ -26,6 +26,7 @@ from negsamp.results.collect import (
     PARAMETERS,
     SIZES,
     STUDY,
+    TRIALS,
     Paths,
     average_seeds,
     read_auxiliaries,
@@ -340,7 +341,8 @@ def link_prediction_table(
     comparisons = {tuple(row[name] for name in STUDY): row for row in compared.to_dict("records")}
     ranked = wanted.loc[wanted["state"] == _COMPLETE, "ranked_triples"].unique()
     retrained = _rows(average_seeds(wanted), STUDY, keys, "the retraining of a study")
-    searches = read_chosen(trials)[[*STUDY, "trials", "failed"]].rename(columns={"failed": "trials_failed"})
+    names = dict(zip(TRIALS, ["trials", "trials_failed", "trials_pruned"], strict=True))
+    searches = read_chosen(trials)[[*STUDY, *TRIALS]].rename(columns=names)
     searched = _rows(searches, STUDY, keys, "trials of a study")
     # the state is the retraining's: a study is told by what it yields on test
     found = [
@@ -365,10 +367,10 @@ def link_prediction_table(
             rows[-1] += cells
             means[-1] += [mean for mean, _ in scores] or [math.nan] * len(_RANKING)
 
-    counts = ["seeds", "seeds_failed", "trials", "trials_failed"]
+    counts = ["seeds", "seeds_failed", *names.values()]
     moments = [f"{metric}_{moment}" for metric in METRICS for moment in ["mean", "std"]]
     raw = _raw(found, [*STUDY, "inferred", "state", *moments, *COMPARED, *counts], counts)
-    runs, runs_failed, tried, tried_failed = (int(raw[name].sum()) for name in counts)
+    runs, runs_failed, tried, tried_failed, pruned = (int(raw[name].sum()) for name in counts)
     missing = 0 if planned is None else planned * len(grid.studies()) - tried
     over = f"mean ± sample standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
     metrics = [(model, name) for model in grid.models for name in _RANKING.values()]
@@ -380,7 +382,7 @@ def link_prediction_table(
         notes=(
             f"{', '.join(map(_count, ranked)) or 'No'} test triples ranked, {over}; the best of each column in bold. "
             f"{_of_comparisons(len(compared), len(seeds))}{_of_timeout(timeout, missing)}"
-            f"Trials: {tried:,}, failed: {tried_failed:,}. "
+            f"Trials: {tried:,}, failed: {tried_failed:,}{f', pruned: {pruned:,}' if pruned else ''}. "
             f"Retrainings: {runs:,}, failed and left out: {runs_failed:,}. "
             f"Studies without a result: {sum(row['state'] == _FAILED for row in found):,}."
         ),
@@ -407,11 +409,21 @@ def parameters_table(trials: Paths, *, grid: Grid) -> Table:
             setting = [margin, _number(row["learning_rate"], ".2e"), weight]
             mrr, low, high = (_number(row[name], ".3f") for name in ["inverse_harmonic_mean_rank", *INTERVAL])
             cells = [_count(row["trial"]), *setting, f"{mrr} [{low}, {high}]"]
-        rows.append([*_names(row), *cells, _count(row.get("trials")), _count(row.get("failed"))])
-    searched = ["trial", "margin", "learning rate", "L2 weight", "validation MRR", "trials", "failed"]
-    columns = [*STUDY, "inferred", "state", "reason", "trial", *PARAMETERS, *METRICS, *INTERVAL, "trials", "failed"]
+        rows.append([*_names(row), *cells, *[_count(row.get(name)) for name in TRIALS]])
+    searched = ["trial", "margin", "learning rate", "L2 weight", "validation MRR", *TRIALS]
+    columns = [
+        *STUDY,
+        "inferred",
+        "state",
+        "reason",
+        "trial",
+        *PARAMETERS,
+        *METRICS,
+        *INTERVAL,
+        *TRIALS,
+    ]
     return Table(
-        raw=_raw(found, columns, counts=["trial", "trials", "failed"]),
+        raw=_raw(found, columns, counts=["trial", *TRIALS]),
         display=pd.DataFrame(rows, columns=["data set", "model", "sampler", "negatives", *searched]),
         title="Chosen hyper-parameters",
         label="parameters",

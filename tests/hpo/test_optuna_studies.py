@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from negsamp.hpo import SequentialStudy, Study, suggest, write_studies
+from negsamp.hpo import SearchOptions, SequentialStudy, Study, suggest, write_studies
 
 SPACE = {
     "margin": {"choices": [1.0, 2.0, 5.0]},
@@ -24,13 +24,14 @@ TRIALS = 40
 def outcome(parameters: dict[str, Any]) -> dict[str, Any]:
     """Say that a training does best at a learning rate of 0.01, and diverges above 0.05."""
     if parameters["learning_rate"] > 0.05:
-        return {"state": "failed", "metrics": None}
-    return {"state": "complete", "metrics": {MRR: 1 - abs(parameters["learning_rate"] - 0.01)}}
+        return {"state": "failed", "metrics": None, "evaluations": []}
+    mrr = 1 - abs(parameters["learning_rate"] - 0.01)
+    return {"state": "complete", "metrics": {MRR: mrr}, "evaluations": []}
 
 
 def search(journal: Path, trials: Iterable[int] = range(TRIALS), study: Study = STUDY) -> list[dict[str, Any]]:
     """Search, in a process that knows the journal alone."""
-    sequential = SequentialStudy(journal, study, SPACE, 0)
+    sequential = SequentialStudy(journal, study, SearchOptions(SPACE))
     found = []
     for trial in trials:
         found.append(dict(sequential.ask(trial)))
@@ -64,12 +65,38 @@ def test_a_search_that_was_cut_off_goes_on(cut: int, whole: list[dict[str, Any]]
     journal = tmp_path / "a.journal"
     search(journal, range(cut))
     # one more was asked for, and its process was killed
-    killed = SequentialStudy(journal, STUDY, SPACE, 0).ask(cut)
+    killed = SequentialStudy(journal, STUDY, SearchOptions(SPACE)).ask(cut)
     assert killed == whole[cut]
     assert search(journal) == whole
     # what is finished stays as it was
-    SequentialStudy(journal, STUDY, SPACE, 0).tell(0, {"state": "failed", "metrics": None})
+    SequentialStudy(journal, STUDY, SearchOptions(SPACE)).tell(
+        0, {"state": "failed", "metrics": None, "evaluations": []}
+    )
     assert search(journal) == whole
+
+
+def test_the_median_pruner_gives_up_what_falls_behind(tmp_path: Path) -> None:
+    def open_again(pruner: Literal["median"] | None = "median") -> SequentialStudy:
+        return SequentialStudy(tmp_path / "a.journal", STUDY, SearchOptions(SPACE, sampler="tpe", pruner=pruner))
+
+    for trial, last in enumerate([0.1, 0.3, 0.5, 0.7, 0.9]):
+        # the first five are not judged
+        assert not open_again().should_prune([(1, 0.0)])
+        open_again().ask(trial)
+        evaluations = [[1, 0.0], [2, last]]
+        open_again().tell(trial, {"state": "complete", "metrics": {MRR: last}, "evaluations": evaluations})
+    open_again().ask(5)
+    assert not open_again().should_prune([(1, 0.0)])
+    assert open_again().should_prune([(1, 0.0), (2, 0.49)])
+    assert not open_again().should_prune([(1, 0.0), (2, 0.51)])
+    assert not open_again(None).should_prune([(1, 0.0), (2, 0.49)])
+    # nobody was told yet
+    assert open_again().ask(5) == open_again().ask(5)
+    open_again().tell(5, {"state": "pruned", "metrics": None, "evaluations": [[1, 0.0], [2, 0.49]]})
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "a.journal")))
+    study = optuna.load_study(study_name="nations/TransE/corrupt/3", storage=storage)
+    assert [trial.state.name for trial in study.trials] == [*["COMPLETE"] * 5, "PRUNED"]
+    assert study.trials[5].value == 0.49
 
 
 def record(trial: int, study: Study, mrr: float | None, **parameters: Any) -> dict[str, Any]:
@@ -83,6 +110,7 @@ def record(trial: int, study: Study, mrr: float | None, **parameters: Any) -> di
         "reason": "diverged" if mrr is None else None,
         "metrics": None if mrr is None else {MRR: mrr, "hits_at_1": 0.1},
         "best_epoch": None,
+        "evaluations": [] if mrr is None else [[5, mrr / 2], [10, mrr]],
     }
 
 
@@ -90,6 +118,7 @@ def test_what_was_found_can_be_opened(tmp_path: Path) -> None:
     other = Study("nations", "TransR", "basic", 1)
     records = [
         *[record(trial, STUDY, mrr) for trial, mrr in enumerate([0.2, None, 0.4, 0.3])],
+        {**record(4, STUDY, 0.1), "state": "pruned", "metrics": None, "reason": "pruned after epoch 10"},
         # a model without regularizer has no such parameter
         record(0, other, 0.5, l2_weight=None),
     ]
@@ -101,8 +130,10 @@ def test_what_was_found_can_be_opened(tmp_path: Path) -> None:
     study = optuna.load_study(study_name="nations/TransE/corrupt/3", storage=storage)
     assert (study.best_value, study.best_trial.user_attrs["trial"]) == (0.4, 2)
     assert study.best_params == records[2]["parameters"]
-    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE", "PRUNED"]
     assert study.trials[1].user_attrs["reason"] == "diverged"
+    assert study.trials[2].intermediate_values == {5: 0.2, 10: 0.4}
+    assert study.trials[4].value == 0.1
     importances = optuna.importance.get_param_importances(study)
     assert importances.keys() == SPACE.keys()
     (trial,) = optuna.load_study(study_name="nations/TransR/basic/1", storage=storage).trials

@@ -48,7 +48,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Training]:
         rate = training.parameters["learning_rate"]
         if training.random_seed == trial_seed(0, "nations", "TransE", 1):
             return Outcome(training.record(reason="diverged: of course"), COST, None)
-        return Outcome(training.record(metrics={MRR: rate}), COST, RANKS)
+        return Outcome(training.record("complete", metrics={MRR: rate}), COST, RANKS)
 
     monkeypatch.setattr(module, "run_isolated", pretend)
     return trained
@@ -96,7 +96,7 @@ def test_a_trial_has_its_parameters_and_its_seed(trained: list[Training], run: R
     assert [record.keys() for record in records] == 3 * [
         {
             *("dataset", "model", "sampler", "negatives", "trial", "state", "reason", "parameters", "random_seed"),
-            *("metrics", "mrr_interval", "best_epoch", "slots", "inferred"),
+            *("metrics", "mrr_interval", "best_epoch", "evaluations", "slots", "inferred"),
             *("archive", "options", "ranked_triples", "triples_digest"),
         }
     ]
@@ -208,7 +208,7 @@ def test_a_search_that_learns_makes_nothing_of_a_killed_trial(
         # the one that was killed would be the best
         is_first = training.random_seed == trial_seed(0, "nations", "TransE", 0)
         mrr = 0.9 if is_first else training.parameters["learning_rate"]
-        return Outcome(training.record(metrics={MRR: mrr}), COST, RANKS)
+        return Outcome(training.record("complete", metrics={MRR: mrr}), COST, RANKS)
 
     monkeypatch.setattr(module, "run_isolated", pretend)
     search = SearchOptions(SPACE, sampler="tpe")
@@ -218,6 +218,32 @@ def test_a_search_that_learns_makes_nothing_of_a_killed_trial(
     again = run(trials=range(14), search=search)
     assert again[0]["parameters"] == first[0]["parameters"]
     assert again == run(trials=range(14), search=search, parts=tmp_path / "other")
+
+
+def test_a_pruner_gives_up_trials(run: Run, tmp_path: Path) -> None:
+    """Trainings of three epochs, looked at after each."""
+    options = dataclasses.replace(
+        OPTIONS, epochs=3, early_stopping={"frequency": 1, "patience": 3, "relative_delta": 0.0}
+    )
+    search = SearchOptions(SPACE, sampler="tpe", pruner="median")
+    pruned = run(trials=range(9), search=search, options=options)
+    states = [record["state"] for record in pruned]
+    assert states[:5] == ["complete"] * 5
+    assert "pruned" in states
+    for record in pruned:
+        epochs = [epoch for epoch, _ in record["evaluations"]]
+        if record["state"] == "pruned":
+            assert record["reason"] == f"pruned after epoch {epochs[-1]}"
+            assert record["metrics"] is None
+        else:
+            assert epochs == [1, 2, 3]
+    counts = {name: choose(pruned)[name] for name in ("trials", "failed", "pruned")}
+    assert counts == {"trials": 9, "failed": 0, "pruned": states.count("pruned")}
+    # from what was kept, and from nothing
+    assert run(trials=range(9), search=search, options=options) == pruned
+    assert run(trials=range(9), search=search, options=options, parts=tmp_path / "other") == pruned
+    whole = run(trials=range(9), search=SearchOptions(SPACE, sampler="tpe"), options=options)
+    assert {record["state"] for record in whole} == {"complete"}
 
 
 def test_no_trial_starts_once_time_is_up(trained: list[Training], run: Run) -> None:
@@ -262,7 +288,7 @@ def test_a_killed_trial_is_recorded_and_not_kept(run: Run, tmp_path: Path, monke
         calls.append(threads)
         if len(calls) == 1:
             return Outcome(training.record(reason="killed by SIGKILL (out of memory?)"), COST, None)
-        return Outcome(training.record(metrics={MRR: 0.5}), COST, RANKS)
+        return Outcome(training.record("complete", metrics={MRR: 0.5}), COST, RANKS)
 
     monkeypatch.setattr(module, "run_isolated", kill_the_first)
     first = run(threads=3)
@@ -321,7 +347,7 @@ def record(trial: int, mrr: float | None, reason: str | None = None) -> dict[str
 
 def test_the_largest_mrr_is_chosen() -> None:
     records = [record(0, 0.2), record(1, 0.4), record(2, 0.3)]
-    assert choose(records) == {**records[1], "trials": 3, "failed": 0}
+    assert choose(records) == {**records[1], "trials": 3, "failed": 0, "pruned": 0}
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
@@ -332,7 +358,7 @@ def test_a_tie_goes_to_the_earlier_trial(order: list[int]) -> None:
 
 def test_failures_are_counted_and_not_chosen() -> None:
     records = [record(0, None, "diverged: x"), record(1, 0.1), record(2, None, "out of memory: y"), record(3, 0.05)]
-    assert choose(records) == {**records[1], "trials": 4, "failed": 2}
+    assert choose(records) == {**records[1], "trials": 4, "failed": 2, "pruned": 0}
 
 
 def test_nothing_is_chosen_where_no_trial_finished() -> None:
@@ -350,6 +376,7 @@ def test_nothing_is_chosen_where_no_trial_finished() -> None:
         "archive": "sha256:1",
         "trials": 3,
         "failed": 3,
+        "pruned": 0,
     }
 
 
@@ -366,7 +393,7 @@ def test_a_failed_study_is_not_trained(nations: SchemaDataset, trained: list[Tra
     found, cost, ranks = retrained(nations, trials, seed=5)
     assert trained == []
     assert found == {
-        **{key: value for key, value in best.items() if key not in ("trials", "failed")},
+        **{key: value for key, value in best.items() if key not in ("trials", "failed", "pruned")},
         "seed": 5,
         "random_seed": trial_seed(5, "nations", "TransE", "retrained"),
     }

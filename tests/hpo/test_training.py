@@ -39,7 +39,7 @@ def dumped(record: dict[str, Any]) -> str:
 def pipeline_of(training: Training) -> PipelineResult:
     """Run the pipeline of a training without early stopping."""
     evaluator = FastRankBasedEvaluator(known_positives=training.dataset.validation.mapped_triples)
-    return training._pipeline(SamplerHandle(), module.Stopwatch(), evaluator, Path("best.pt"))
+    return training._pipeline(SamplerHandle(), module.Stopwatch(), evaluator, [], Path("best.pt"))
 
 
 # Every model
@@ -349,6 +349,9 @@ def test_a_training_ends_when_patience_is_lost(make_training: Make) -> None:
     there = make_training(learning_rate=0.5, epochs=best).run().record
     assert there["metrics"] == record["metrics"]
     assert there["best_epoch"] is None
+    assert [epoch for epoch, _ in record["evaluations"]] == [*range(1, best + 3)]
+    assert dict(record["evaluations"])[best] == pytest.approx(record["metrics"][MRR], abs=1e-6)
+    assert there["evaluations"] == []
 
 
 def test_the_best_epoch_is_ranked_also_where_patience_lasts(make_training: Make) -> None:

@@ -168,6 +168,7 @@ class Records:
             "metrics": METRICS,
             "mrr_interval": [0.2, 0.3],
             "best_epoch": None,
+            "evaluations": [],
             "slots": None,
             "inferred": None,
             "archive": None,

@@ -358,6 +358,7 @@ class TestParameters:
                 "0.250 [0.200, 0.300]",
                 "30",
                 "2",
+                "0",
             ]
         ]
         assert display.iloc[5]["L2 weight"] == "1.00e-05"
@@ -365,7 +366,7 @@ class TestParameters:
     def test_tells_failed_and_not_applicable(self, build: dict[str, Callable[[int], Table]]) -> None:
         table = build["parameters"](1)
         failed = table.display.iloc[8].tolist()
-        assert failed == ["wn18", "DistMult", "basic", "1", "failed", *["—"] * 4, "30", "30"]
+        assert failed == ["wn18", "DistMult", "basic", "1", "failed", *["—"] * 4, "30", "30", "0"]
         assert table.raw["reason"].iloc[8] == "no trial finished: diverged"
         assert cell(table, "trial", model="TransE", sampler="typed") == "not applicable"
 
