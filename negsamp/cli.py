@@ -233,27 +233,29 @@ def plan(config: Path, cores: int, threads: int, batches: int, as_json: bool) ->
 
     Example: negsamp plan configs/paper.yaml
     """
-    import torch
-
     from negsamp.plan import measure_hours, plan_jobs, read_config
 
-    torch.set_num_threads(threads)
     found = plan_jobs(config)
-    hours, unknown = measure_hours(found, read_config(config), batches)
+    forecast = measure_hours(found, read_config(config), batches, threads)
     trainings = sum(found.trainings.values())
     if as_json:
-        summary = {"jobs": dict(found.jobs), "trainings": trainings, "hours": hours, "unknown": unknown}
+        summary = {
+            "jobs": dict(found.jobs),
+            "trainings": trainings,
+            "hours": forecast.hours,
+            "missing": forecast.missing,
+        }
         click.echo(json.dumps(summary, indent=2))
         return
     jobs = {rule: count for rule, count in found.jobs.items() if rule != "all"}
     table = [*jobs.items(), ("total", sum(jobs.values()))]
     click.echo(tabulate(table, headers=["job", "count"], intfmt=","))
     click.echo(f"\ntrainings: {trainings:,}")
-    for dataset, of_dataset in hours.items():
+    for dataset, of_dataset in forecast.hours.items():
         at_a_time = f", {_duration(of_dataset / cores)} with {cores} at a time" if cores > 1 else ""
         click.echo(f"{dataset}: {_duration(of_dataset)} of training{at_a_time}")
-    if unknown:
-        click.echo(f"{', '.join(unknown)}: sizes are known once the data set is read: snakemake prepare_dataset")
+    for line in forecast.missing:
+        click.echo(f"not counted: {line}")
     click.echo("Ranking is not counted; early stopping and a limit of time are not looked at.")
 
 

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,12 @@ from pykeen.triples import CoreTriplesFactory
 from negsamp.datasets import read_registry
 from negsamp.errors import InputError
 from negsamp.hpo import LOOPS, takes_margin
+from negsamp.hpo.process import Killed, run_forked
 from negsamp.io import read_json
 from negsamp.models import with_l2
 from negsamp.twins import twin_of
 
-__all__ = ["Plan", "measure_hours", "plan_jobs"]
+__all__ = ["Forecast", "Plan", "measure_hours", "plan_jobs"]
 
 _JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) (?P<rule>\w+):\n(?P<body>(?:    .*\n)*)", re.MULTILINE)
 _WILDCARDS = re.compile(r"^    wildcards: (.*)$", re.MULTILINE)
@@ -92,36 +94,50 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def measure_hours(plan: Plan, config: Mapping[str, Any], batches: int = 3) -> tuple[dict[str, float], list[str]]:
-    """Foresee how long all trainings take here, one after the other, without ranking.
+@dataclass(frozen=True)
+class Forecast:
+    """How long the trainings of a plan take here, one after the other, without ranking."""
+
+    #: by data set
+    hours: Mapping[str, float]
+    #: what is missing in them, and why
+    missing: Sequence[str]
+
+
+def measure_hours(plan: Plan, config: Mapping[str, Any], batches: int = 3, threads: int = 1) -> Forecast:
+    """Foresee how long all trainings take here.
 
     Each model is trained for a few batches of random triples, as many entities and relations as the data set has, with
     the fewest and the most of PyKEEN's basic negatives: time is taken to grow linearly in between. Early stopping and a
-    limit of time may make it less.
+    limit of time may make it less. Each measurement has a process of its own: one that is killed for memory is told.
 
     :param plan: the trainings
     :param config: see :func:`read_config`
     :param batches: how many are timed, after one that is not
-
-    :returns: hours by data set; and the data sets whose sizes are not known before they are read
+    :param threads: torch threads
     """
     hours: dict[str, float] = {}
-    unknown: list[str] = []
+    missing: list[str] = []
     for dataset in dict.fromkeys(name for name, *_ in plan.trainings):
         counts = _counts(dataset)
         if counts is None:
-            unknown.append(dataset)
+            missing.append(f"{dataset}: sizes are known once it is read: snakemake prepare_dataset")
             continue
         hours[dataset] = 0.0
         of_dataset = {key[1:]: count for key, count in plan.trainings.items() if key[0] == dataset}
         for model, loop in dict.fromkeys((model, loop) for model, _, loop in of_dataset):
             wanted = {n: count for (m, n, of_loop), count in of_dataset.items() if (m, of_loop) == (model, loop)}
-            ends = {n: _seconds(config, counts, model, loop, n, batches) for n in {min(wanted), max(wanted)}}
             low, high = min(wanted), max(wanted)
+            try:
+                measure = partial(_seconds, config, counts, model, loop, batches)
+                ends = {n: run_forked(f"measuring {model}", partial(measure, n), threads) for n in {low, high}}
+            except Killed as killed:
+                missing.append(f"{dataset}, {model}, {loop}: {killed}")
+                continue
             slope = (ends[high] - ends[low]) / max(high - low, 1)
             for n, count in wanted.items():
                 hours[dataset] += count * (ends[low] + slope * (n - low)) / 3600
-    return hours, unknown
+    return Forecast(hours, missing)
 
 
 def _counts(dataset: str) -> Mapping[str, int] | None:
@@ -136,7 +152,7 @@ def _counts(dataset: str) -> Mapping[str, int] | None:
 
 
 def _seconds(
-    config: Mapping[str, Any], counts: Mapping[str, int], model: str, loop: str, negatives: int, batches: int
+    config: Mapping[str, Any], counts: Mapping[str, int], model: str, loop: str, batches: int, negatives: int
 ) -> float:
     """Measure what a training takes."""
     training = config["training"]

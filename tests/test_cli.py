@@ -266,6 +266,34 @@ def test_bad_input_ends_in_one_line(
     assert errors[0].startswith(f"Error: {message}")
 
 
+def test_claims_are_tested_on_tables(tmp_path: Path) -> None:
+    folder = tmp_path / "tables"
+    result = CliRunner().invoke(main, ["claims", str(folder)])
+    assert result.exit_code == 2
+    folder.mkdir()
+    result = CliRunner().invoke(main, ["claims", str(folder)])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {folder}/datasets.csv: cannot be read (No such file or directory); run")
+    assert result.stderr.count("\n") == 1
+    (folder / "link_prediction").mkdir()
+    study = "dataset,model,sampler,negatives"
+    columns = {
+        "datasets": "dataset",
+        "pools": "dataset,sampler,side,mean,share_at_most_0",
+        "slots": f"{study},stage,share",
+        "auxiliary": "dataset,inverse_harmonic_mean_rank",
+        "link_prediction/a": f"{study},difference,difference_low,difference_high,p_value,p_holm,verdict,seeds",
+    }
+    for name, header in columns.items():
+        (folder / f"{name}.csv").write_text(f"{header}\n" + ("a\n" if name == "datasets" else ""))
+    with (folder / "pools.csv").open("a") as file:
+        file.write("a,random,both,100,0\na,corrupt,both,10,0\n")
+    result = CliRunner().invoke(main, ["claims", str(folder), "--output", str(tmp_path), "--json"])
+    assert result.exit_code == 0, result.output
+    assert [row["answer"] for row in json.loads(result.stdout)] == ["holds", *["not decided by these data"] * 4]
+    assert "| holds " in (tmp_path / "claims.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

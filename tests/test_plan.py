@@ -1,6 +1,8 @@
 """What an experiment will take: what a dry run prints is counted, and a few batches are timed."""
 
 import copy
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from negsamp import plan as plan_module
 from negsamp.cli import main
 from negsamp.errors import InputError
 from negsamp.plan import Plan, measure_hours, plan_jobs, read_config, read_dry_run
@@ -80,13 +83,28 @@ def test_hours_grow_with_what_is_asked() -> None:
     plan = Plan(
         {}, {("nations", "TransE", 1, "slcwa"): 10, ("nations", "TransE", 9, "slcwa"): 1, ("mine", "", 1, ""): 1}
     )
-    (hours, unknown), (longer, _) = measure_hours(plan, config), measure_hours(plan, more)
-    # graphs that PyKEEN brings along have no sizes before they are read
-    assert hours.keys() | set(unknown) == {"nations", "mine"}
-    assert "mine" in unknown
-    assert all(longer[name] > 10 * hours[name] > 0 for name in hours)
-    of_wn18, _ = measure_hours(Plan({}, {("wn18", "TransE", 1, "slcwa"): 1, ("wn18", "TransE", 0, "lcwa"): 1}), config)
-    assert of_wn18["wn18"] > 0
+    found, longer = measure_hours(plan, config), measure_hours(plan, more)
+    # a graph that is not registered has no sizes before it is read
+    assert found.missing[-1] == "mine: sizes are known once it is read: snakemake prepare_dataset"
+    assert all(longer.hours[name] > 10 * found.hours[name] > 0 for name in found.hours)
+    of_wn18 = measure_hours(Plan({}, {("wn18", "TransE", 1, "slcwa"): 1, ("wn18", "TransE", 0, "lcwa"): 1}), config)
+    assert of_wn18.hours["wn18"] > 0
+    assert of_wn18.missing == []
+
+
+def test_a_measurement_that_is_killed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = plan_module._seconds
+
+    def seconds(config: Any, counts: Any, model: str, *arguments: Any) -> float:
+        if model == "DistMult":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(config, counts, model, *arguments)
+
+    monkeypatch.setattr(plan_module, "_seconds", seconds)
+    plan = Plan({}, {("wn18", model, 1, "slcwa"): 1 for model in ("DistMult", "TransE")})
+    found = measure_hours(plan, read_config(ROOT / "config.yaml"))
+    assert found.missing == ["wn18, DistMult, slcwa: killed by SIGKILL (out of memory?)"]
+    assert found.hours["wn18"] > 0
 
 
 def test_the_command_prints_a_plan(tmp_path: Path) -> None:

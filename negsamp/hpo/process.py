@@ -1,4 +1,4 @@
-"""A training in a process of its own, so that one that is killed does not take the others with it."""
+"""Work in a process of its own, so that a training that is killed does not take the others with it."""
 
 import ctypes
 import logging
@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from negsamp.errors import InputError
 from negsamp.hpo.training import Outcome, Training
 from negsamp.io import read_json, write_json
 
-__all__ = ["NO_COST", "run_isolated", "was_killed"]
+__all__ = ["NO_COST", "Killed", "run_forked", "run_isolated", "was_killed"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +36,12 @@ _KILLED = "killed by "
 _KEEP = {"M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_MMAP_MAX": (-4, 0), "M_ARENA_MAX": (-8, 1)}
 
 
+class Killed(Exception):  # noqa: N818 what happened to it, no mistake of its own
+    """A process was cut off from outside, or for memory; the message names the signal."""
+
+
 def run_isolated(training: Training, threads: int) -> Outcome:
     """Run a training in a forked process; one that is killed is recorded by this, its parent.
-
-    The fork inherits what was imported, and costs milliseconds. This process must not have used a GPU before.
 
     :param training: the training
     :param threads: torch threads; sums differ between thread counts, so results do too
@@ -46,21 +49,39 @@ def run_isolated(training: Training, threads: int) -> Outcome:
     :raises InputError: if the training cannot start from what it is given
     :raises RuntimeError: if it ends in an error that is no result
     """
+    try:
+        return Outcome(*run_forked(f"the training of {training.study}", training.run, threads))
+    except Killed as killed:
+        return Outcome(training.record(reason=str(killed)), NO_COST, None)
+
+
+def run_forked(name: str, work: Callable[[], Any], threads: int) -> Any:
+    """Do some work in a forked process.
+
+    The fork inherits what was imported, and costs milliseconds. This process must not have used a GPU before.
+
+    :param name: what it is, for the log
+    :param work: returns what JSON can hold
+    :param threads: torch threads
+
+    :raises InputError: if the work raises one
+    :raises Killed: if the process is killed
+    :raises RuntimeError: if the work ends in another error
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "outcome.json"
-        process = multiprocessing.get_context("fork").Process(target=_run, args=(training, threads, path))
+        process = multiprocessing.get_context("fork").Process(target=_run, args=(name, work, threads, path))
         process.start()
         process.join()
         answer = read_json(path) if process.exitcode == 0 else None
     if answer is not None and answer["refused"] is not None:
         raise InputError(answer["refused"])
     if answer is not None:
-        return Outcome(*answer["outcome"])
+        return answer["result"]
     if process.exitcode is None or process.exitcode > 0:
-        raise RuntimeError(f"{training.study}: the training ended in an error, see above")
-    name = signal.Signals(-process.exitcode).name
-    reason = f"{_KILLED}{name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return Outcome(training.record(reason=reason), NO_COST, None)
+        raise RuntimeError(f"{name} ended in an error, see above")
+    by = signal.Signals(-process.exitcode).name
+    raise Killed(f"{_KILLED}{by}" + (" (out of memory?)" if by == "SIGKILL" else ""))
 
 
 def was_killed(outcome: Outcome) -> bool:
@@ -68,21 +89,21 @@ def was_killed(outcome: Outcome) -> bool:
     return (outcome.record["reason"] or "").startswith(_KILLED)
 
 
-def _run(training: Training, threads: int, path: Path) -> None:
+def _run(name: str, work: Callable[[], Any], threads: int, path: Path) -> None:
     _keep_freed_memory()
     # whatever PyKEEN writes in between goes with the folder, also where this process is killed
     tempfile.tempdir = str(path.parent)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    answer: dict[str, Any] = {"outcome": None, "refused": None}
+    answer: dict[str, Any] = {"result": None, "refused": None}
     try:
         # in a new thread: OpenMP takes the one that forked for the master of a team that did not come along, and would
         # wait for it for ever
         with ThreadPoolExecutor(max_workers=1, initializer=torch.set_num_threads, initargs=(threads,)) as executor:
-            answer["outcome"] = executor.submit(training.run).result()
+            answer["result"] = executor.submit(work).result()
     except InputError as error:
         answer["refused"] = str(error)
     except Exception:
-        logger.exception("%s: the training ended in an error", training.study)
+        logger.exception("%s ended in an error", name)
         raise
     write_json(path, answer)
 

@@ -99,7 +99,7 @@ def test_freed_memory_is_kept_for_the_next_batch(make_training: Make) -> None:
 
 
 def test_an_error_is_no_result(make_training: Make, capfd: pytest.CaptureFixture) -> None:
-    with pytest.raises(RuntimeError, match=r"TransE.*the training ended in an error, see above"):
+    with pytest.raises(RuntimeError, match=r"the training of .*TransE.* ended in an error, see above"):
         run_isolated(make_training(cls=Failing), 1)
     assert "ZeroDivisionError: something unforeseen" in capfd.readouterr().err
 
