@@ -277,7 +277,7 @@ def table_input(wildcards):
         case "auxiliary":
             return {"auxiliaries": [record for dataset in DATASETS for record in auxiliary_records(dataset)]}
         case "claims":
-            return {**tables_of("pools", "slots", "auxiliary"), "link_prediction": link_prediction_tables()}
+            return {**tables_of("pools", "auxiliary"), "link_prediction": link_prediction_tables()}
         case "published":
             return {**tables_of("pools"), "link_prediction": link_prediction_tables()}
         case "checks":

@@ -277,12 +277,12 @@ def test_claims_are_tested_on_tables(tmp_path: Path) -> None:
     assert result.stderr.count("\n") == 1
     (folder / "link_prediction").mkdir()
     study = "dataset,model,sampler,negatives"
+    compared = "difference,difference_low,difference_high,p_value,p_holm,verdict"
     columns = {
         "datasets": "dataset",
         "pools": "dataset,sampler,side,mean,share_at_most_0",
-        "slots": f"{study},stage,share",
         "auxiliary": "dataset,inverse_harmonic_mean_rank",
-        "link_prediction/a": f"{study},difference,difference_low,difference_high,p_value,p_holm,verdict,seeds",
+        "link_prediction/a": f"{study},{compared},fallback_share,seeds,seeds_failed,trials,trials_failed",
     }
     for name, header in columns.items():
         (folder / f"{name}.csv").write_text(f"{header}\n" + ("a\n" if name == "datasets" else ""))

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from negsamp.choice import OBJECTIVE
-from negsamp.results.collect import OWN_STAGES, STUDY, Paths, read_tables
+from negsamp.results.collect import FALLBACK, STUDY, Paths, read_tables
 from negsamp.results.comparison import BASELINE, BETTER, COMPARED, EQUAL
 from negsamp.results.tables import Table, sampler_label
 
@@ -22,6 +22,9 @@ HOLDS, HOLDS_NOT, UNDECIDED = "holds", "does not hold", "not decided by these da
 
 #: what the paper compares with random negatives
 _ADVANCED = ("corrupt", "typed", "typedbyclass", "relational", "nearestneighbor", "adversarial", "adaptiveadversarial")
+
+#: what stands behind a study
+_COUNTS = ["seeds", "seeds_failed", "trials", "trials_failed"]
 
 #: "much smaller": at most this part of random's mean pool
 _MUCH_SMALLER = 0.1
@@ -40,41 +43,40 @@ class Evidence:
 
     #: sizes of pools, both sides together
     pools: pd.DataFrame
-    #: studies and how they compare with random negatives
+    #: studies, how they compare with random negatives, and the share of slots that a fallback filled
     comparisons: pd.DataFrame
-    #: data set, model, sampler and negatives → the share of slots that the fallback filled
-    fallback: pd.Series
     #: data set → validation MRR of the auxiliary model
     auxiliary: pd.Series
 
 
-def claims_table(pools: Paths, link_prediction: Paths, slots: Paths, auxiliary: Paths) -> Table:
+def claims_table(pools: Paths, link_prediction: Paths, auxiliary: Paths) -> Table:
     """Test what the paper says of samplers on the tables of one experiment or several.
 
     :param pools: a ``tables/pools.csv`` of each experiment
     :param link_prediction: a ``tables/link_prediction/{dataset}.csv`` of each data set
-    :param slots: a ``tables/slots.csv`` of each experiment
     :param auxiliary: a ``tables/auxiliary.csv`` of each experiment
 
     :raises InputError: if a table is missing or damaged, or two have a row in common
     """
-    scores = read_tables(link_prediction, [*STUDY, *COMPARED, "seeds"], STUDY)
+    scores = read_tables(link_prediction, [*STUDY, *COMPARED, FALLBACK, *_COUNTS], STUDY)
     quality = read_tables(auxiliary, ["dataset", OBJECTIVE], ["dataset"])
     evidence = Evidence(
         pools=_read_pools(pools),
         comparisons=scores[scores["verdict"].notna()],
-        fallback=_read_fallback(slots),
         auxiliary=quality.set_index("dataset")[OBJECTIVE],
     )
     rows = [{"claim": claim, "answer": answer, "evidence": said} for claim, answer, said in _answers(evidence)]
-    counts = scores["dataset"].nunique(), scores["model"].nunique(), max([0, *scores["seeds"].dropna().astype(int)])
+    counts = {name: int(scores[name].sum()) for name in _COUNTS}
     return Table(
         raw=pd.DataFrame(rows),
         display=pd.DataFrame(rows),
         title="Claims of the paper",
         label="claims",
         notes=(
-            f"Tested on these results alone: {counts[0]} data sets, {counts[1]} models, up to {counts[2]} seeds. "
+            f"Tested on these results alone: {scores['dataset'].nunique()} data sets, "
+            f"{scores['model'].nunique()} models. "
+            f"Trials: {counts['trials']:,}, failed: {counts['trials_failed']:,}. "
+            f"Retrainings: {counts['seeds']:,}, failed: {counts['seeds_failed']:,}. "
             f"Much smaller: at most {_MUCH_SMALLER:.0%} of random's mean. Often: at least {_OFTEN:.0%} of the queries."
         ),
         text_columns=3,
@@ -88,9 +90,9 @@ def claims_of(folders: Iterable[Path]) -> Table:
 
     :raises InputError: if a table is missing or damaged, or two experiments have a study in common
     """
-    found: dict[str, list[Path]] = {name: [] for name in ("pools", "slots", "auxiliary", "link_prediction")}
+    found: dict[str, list[Path]] = {name: [] for name in ("pools", "auxiliary", "link_prediction")}
     for folder in folders:
-        for name in ("pools", "slots", "auxiliary"):
+        for name in ("pools", "auxiliary"):
             found[name].append(folder / f"{name}.csv")
         datasets = read_tables([folder / "datasets.csv"], ["dataset"], ["dataset"])["dataset"]
         found["link_prediction"] += [folder / f"link_prediction/{dataset}.csv" for dataset in datasets]
@@ -101,13 +103,6 @@ def _read_pools(paths: Paths) -> pd.DataFrame:
     key = ["dataset", "sampler", "side"]
     found = read_tables(paths, [*key, "mean", "share_at_most_0"], key)
     return found[found["side"] == "both"]
-
-
-def _read_fallback(paths: Paths) -> pd.Series:
-    """Sum the shares of the slots that neither the sampler's own pool filled nor nothing."""
-    found = read_tables(paths, [*STUDY, "stage", "share"], [*STUDY, "stage"])
-    counted = found[found["stage"].notna()]
-    return counted["share"].where(~counted["stage"].isin(OWN_STAGES), 0.0).groupby([counted[n] for n in STUDY]).sum()
 
 
 def _answers(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
@@ -162,7 +157,8 @@ def _shrinking(evidence: Evidence) -> tuple[str, str]:
     shrunk = grown = 0
     for _, lines in evidence.comparisons.groupby(["dataset", "model", "sampler"]):
         ends = lines.sort_values("negatives").iloc[[0, -1]]
-        fewest, most = (evidence.fallback.get(tuple(row), 0.0) for row in ends[STUDY].itertuples(index=False))
+        # PyKEEN's samplers do not count
+        fewest, most = ends[FALLBACK].fillna(0.0)
         if most - fewest >= _TAKES_OVER:
             first, last = ends["difference"].abs()
             shrunk, grown = shrunk + (last < first), grown + (last >= first)
@@ -236,6 +232,9 @@ def published_table(pools: Paths, link_prediction: Paths) -> Table:
         display=pd.DataFrame(shown, columns=["data set", "what", "published", "ours", "difference", "source"]),
         title="Published numbers beside ours",
         label="published",
-        notes="Compared where this experiment ran on the same data set, byte for byte, and with the same study.",
+        notes=(
+            "Compared where this experiment ran on the same data set, byte for byte, and with the same study; test MRR "
+            "is a mean over its seeds."
+        ),
         text_columns=2,
     )

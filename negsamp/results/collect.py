@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,15 +18,14 @@ from negsamp.pipeline import METRICS as PYKEEN_METRICS
 from negsamp.ranks import read_ranks
 
 __all__ = [
+    "FALLBACK",
     "INTERVAL",
     "METRICS",
-    "OWN_STAGES",
     "PARAMETERS",
     "STUDY",
     "TRIALS",
     "Paths",
     "average_seeds",
-    "fallback_share",
     "read_auxiliaries",
     "read_chosen",
     "read_finals",
@@ -55,8 +54,8 @@ TRIALS = ["trials", "failed", "pruned"]
 #: the ends of a 95 % interval of the MRR over the ranked triples
 INTERVAL = ["mrr_low", "mrr_high"]
 
-#: the stages of slots that no fallback filled
-OWN_STAGES = ("pool", "masked")
+#: which share of the slots a fallback filled: neither the sampler's own pool nor nothing
+FALLBACK = "fallback_share"
 
 SPLITS = ["training", "validation", "testing"]
 SPLIT_COUNTS = ["lines", "distinct", "unseen"]
@@ -193,8 +192,8 @@ def read_finals(paths: Paths) -> pd.DataFrame:
 
     :param paths: ``seed-{seed}.json`` files
 
-    :returns: one row a study and seed: parameters, test metrics, and the slots by stage (a mapping; ``None`` where the
-        sampler does not count)
+    :returns: one row a study and seed: parameters, test metrics, the slots by stage (a mapping; ``None`` where the
+        sampler does not count), and which share of them a fallback filled
 
     :raises InputError: if a file is missing or damaged, or two are of one study and seed
     """
@@ -206,9 +205,11 @@ def read_finals(paths: Paths) -> pd.DataFrame:
             "seed": int(record["seed"]),
             "ranked_triples": int(record["ranked_triples"]),
             "slots": None if slots is None else {stage: int(count) for stage, count in slots.items()},
+            FALLBACK: math.nan if slots is None else _fallback_share(slots),
         }
 
-    columns = [*STUDY, "inferred", "state", "reason", *PARAMETERS, *METRICS, "seed", "ranked_triples", "slots"]
+    known = [*STUDY, "inferred", "state", "reason", *PARAMETERS, *METRICS]
+    columns = [*known, "seed", "ranked_triples", "slots", FALLBACK]
     return _read(paths, rows, columns, key=[*STUDY, "seed"], kind="a retraining of a study")
 
 
@@ -269,12 +270,6 @@ def read_auxiliaries(paths: Paths) -> pd.DataFrame:
 
     columns = ["dataset", "model", "training_loop", "epochs", *METRICS]
     return _read(paths, rows, columns, ["dataset"], kind="a record of an auxiliary model")
-
-
-def fallback_share(slots: dict[str, int]) -> float:
-    """Return which share of the slots neither the sampler's own pool filled nor nothing."""
-    own = sum(count for stage, count in slots.items() if stage in OWN_STAGES)
-    return 1 - own / max(sum(slots.values()), 1)
 
 
 def read_reciprocal_ranks(paths: Paths) -> dict[tuple[str, str, str, int, int], pd.DataFrame]:
@@ -340,14 +335,15 @@ def average_seeds(finals: pd.DataFrame) -> pd.DataFrame:
 
     :returns: one row a study: its state (``failed`` where no retraining finished), the numbers of retrainings
         (``seeds``) and of failed ones (``seeds_failed``), and of each metric the mean and the sample standard deviation
-        (``{metric}_mean``, ``{metric}_std``; blank where no or only one retraining finished)
+        (``{metric}_mean``, ``{metric}_std``; blank where no or only one retraining finished); the mean share of slots
+        that a fallback filled
     """
     groups = finals.assign(seeds_failed=finals["state"] != "complete").groupby(STUDY)
     counts = groups["seeds_failed"].agg(seeds="size", seeds_failed="sum", state="all")
     counts["inferred"] = groups["inferred"].any()
     counts["state"] = ["failed" if failed else "complete" for failed in counts["state"]]
     means, deviations = groups[METRICS].mean().add_suffix("_mean"), groups[METRICS].std().add_suffix("_std")
-    return pd.concat([counts, means, deviations], axis="columns").reset_index()
+    return pd.concat([counts, means, deviations, groups[FALLBACK].mean()], axis="columns").reset_index()
 
 
 def require(frame: pd.DataFrame, columns: Sequence[str], keys: Sequence[tuple[Any, ...]], kind: str) -> pd.DataFrame:
@@ -418,3 +414,8 @@ def _outcome(record: Any) -> Row:
 def _number(value: Any) -> float:
     """Return a float, not a number where the file says null."""
     return math.nan if value is None else float(value)
+
+
+def _fallback_share(slots: Mapping[str, int]) -> float:
+    own = sum(count for stage, count in slots.items() if stage in ("pool", "masked"))
+    return 1 - own / max(sum(slots.values()), 1)

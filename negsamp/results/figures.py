@@ -18,7 +18,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from negsamp.io import atomic_path
-from negsamp.results.collect import STUDY, Paths, average_seeds, fallback_share, read_finals, read_histograms, require
+from negsamp.results.collect import FALLBACK, STUDY, Paths, average_seeds, read_finals, read_histograms, require
 from negsamp.results.comparison import BASELINE
 from negsamp.results.grid import Grid
 from negsamp.results.tables import sampler_label
@@ -119,8 +119,7 @@ def fallback_figure(finals: Paths, *, grid: Grid) -> Figure:
     :raises InputError: if a record is missing or damaged
     """
     runs = _finals(finals, grid)
-    counted = runs[runs["slots"].notna()]
-    counted = counted.assign(mean=[fallback_share(slots) for slots in counted["slots"]])
+    counted = runs[runs[FALLBACK].notna()].assign(mean=runs[FALLBACK])
     shares = counted.groupby(["sampler", "negatives"]).agg({"mean": "mean", "inferred": "any"}).reset_index()
     panels = {"all models": ("slots filled by the fallback", _by_sampler(shares.assign(std=np.nan)))}
     if BASELINE in grid.samplers:

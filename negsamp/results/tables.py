@@ -21,6 +21,7 @@ import pandas as pd
 
 from negsamp.io import atomic_path
 from negsamp.results.collect import (
+    FALLBACK,
     INTERVAL,
     METRICS,
     PARAMETERS,
@@ -357,8 +358,10 @@ def link_prediction_table(
     for sampler, number in dict.fromkeys((sampler, number) for _, _, sampler, number in keys):
         of_models = [studies.get((grid.dataset, model, sampler, number), {"state": _NOT_RUN}) for model in grid.models]
         inferred = any(row.get("inferred") is True for row in of_models)
-        rows.append([sampler_label(sampler, inferred=inferred), _count(number or None)])
-        means.append([math.nan, math.nan])
+        shares = [row[FALLBACK] for row in of_models if not math.isnan(row.get(FALLBACK, math.nan))]
+        by_fallback = f"{sum(shares) / len(shares):.1%}" if shares else _NOTHING
+        rows.append([sampler_label(sampler, inferred=inferred), _count(number or None), by_fallback])
+        means.append([math.nan] * 3)
         for row in of_models:
             complete = row["state"] == _COMPLETE
             scores = [(row[f"{metric}_mean"], row[f"{metric}_std"]) for metric in _RANKING] if complete else []
@@ -369,18 +372,20 @@ def link_prediction_table(
 
     counts = ["seeds", "seeds_failed", *names.values()]
     moments = [f"{metric}_{moment}" for metric in METRICS for moment in ["mean", "std"]]
-    raw = _raw(found, [*STUDY, "inferred", "state", *moments, *COMPARED, *counts], counts)
+    raw = _raw(found, [*STUDY, "inferred", "state", *moments, FALLBACK, *COMPARED, *counts], counts)
     runs, runs_failed, tried, tried_failed, pruned = (int(raw[name].sum()) for name in counts)
     missing = 0 if planned is None else planned * len(grid.studies()) - tried
     over = f"mean ± sample standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
+    left = ["sampler", "negatives", "by fallback"]
     metrics = [(model, name) for model in grid.models for name in _RANKING.values()]
     return Table(
         raw=raw,
-        display=pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples([("", "sampler"), ("", "negatives"), *metrics])),
+        display=pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples([*[("", name) for name in left], *metrics])),
         title=f"Link prediction on {grid.dataset}",
         label=f"link-prediction-{grid.dataset}",
         notes=(
             f"{', '.join(map(_count, ranked)) or 'No'} test triples ranked, {over}; the best of each column in bold. "
+            "By fallback: the share of slots that neither the sampler's own pool filled nor nothing. "
             f"{_of_comparisons(len(compared), len(seeds))}{_of_timeout(timeout, missing)}"
             f"Trials: {tried:,}, failed: {tried_failed:,}{f', pruned: {pruned:,}' if pruned else ''}. "
             f"Retrainings: {runs:,}, failed and left out: {runs_failed:,}. "
@@ -524,7 +529,7 @@ def cost_table(timings: Paths, *, grid: Grid) -> Table:
         title="Cost",
         label="cost",
         notes=(
-            "Seconds of training and evaluation are means over the seeds, peak memory their maximum; the trials' "
+            f"Seconds of training and evaluation are means over {len(grid.seeds)} seeds, peak memory their maximum; the trials' "
             f"seconds are a sum. Measured, and so different from run to run. Run with {'; or '.join(versions)}."
         ),
         text_columns=3,

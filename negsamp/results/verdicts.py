@@ -54,7 +54,8 @@ def first_experiments_table(statistics: Paths, ranks: Paths, auxiliaries: Paths,
                 }
                 for row in compared.to_dict("records")
             ] or [_undecided(dataset, f"is {sampler} better than {baseline}?", "both were not run, or failed")]
-    return _verdicts(rows, "First experiments", "first-experiments", "Holm's correction over the models of a question.")
+    notes = f"On the same test triples and {len(grid.seeds)} seeds; Holm's correction over the models of a question."
+    return _verdicts(rows, "First experiments", "first-experiments", notes)
 
 
 def checks_table(checks: Paths) -> Table:

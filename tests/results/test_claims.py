@@ -16,7 +16,6 @@ from negsamp.results import (
     link_prediction_table,
     pools_table,
     published_table,
-    slots_table,
     write_table,
 )
 from negsamp.results.claims import HOLDS, HOLDS_NOT, UNDECIDED
@@ -59,7 +58,7 @@ class Experiment:
 
     def tables(self) -> dict[str, list[Path]]:
         """Write the tables that claims are tested on."""
-        made: dict[str, list[Table]] = {"pools": [], "link_prediction": [], "slots": [], "auxiliary": []}
+        made: dict[str, list[Table]] = {"pools": [], "link_prediction": [], "auxiliary": []}
         for dataset in dict.fromkeys(dataset for dataset, _ in self.statistics):
             files = {sampler: path for (name, sampler), path in self.statistics.items() if name == dataset}
             made["pools"].append(pools_table(files.values(), grid=Grid([dataset], samplers=list(files))))
@@ -71,7 +70,6 @@ class Experiment:
                 kind: [self.studies[study][kind] for study in grid.studies()] for kind in ("finals", "trials", "ranks")
             }
             made["link_prediction"].append(link_prediction_table(**runs, grid=grid))
-            made["slots"].append(slots_table(runs["finals"], grid=grid))
         made["auxiliary"].append(auxiliary_table(list(self.auxiliaries.values()), grid=Grid(list(self.auxiliaries))))
         return {
             kind: [self._write(table, f"{kind}-{number}") for number, table in enumerate(tables)]
@@ -191,8 +189,8 @@ def test_empty_pools_are_counted(typed: int | None, relational: int, answer: str
 def test_tables_of_several_experiments_have_no_row_in_common(experiment: Experiment) -> None:
     experiment.study("one", "random", SAME)
     tables = experiment.tables()
-    tables["slots"] *= 2
-    with pytest.raises(InputError, match=r"slots-0\.csv: one, TransE, random, 1, .* is in another table too"):
+    tables["link_prediction"] *= 2
+    with pytest.raises(InputError, match=r"link_prediction-0\.csv: one, TransE, random, 1 is in another table too"):
         claims_table(**tables)
 
 

@@ -227,12 +227,27 @@ class TestLinkPrediction:
         shown = display[[("", "sampler"), ("", "negatives")]].to_numpy().tolist()
         assert shown == [["random", "10"], ["random", "1"], ["basic", "10"], ["basic", "1"], ["typed", "—"]]
         metrics = ["MRR", "Hits@1", "Hits@3", "Hits@10"]
-        assert list(display.columns[2:]) == [(model, metric) for model in GRID.models for metric in metrics]
+        assert list(display.columns[3:]) == [(model, metric) for model in GRID.models for metric in metrics]
 
     def test_shows_mean_and_deviation(self, build: dict[str, Callable[[int], Table]]) -> None:
         table = build["link_prediction"](1)
         assert cell(table, ("TransE", "MRR"), sampler="random", negatives="10") == "0.250 ± 0.071"
         assert cell(table, ("TransE", "Hits@10"), sampler="random", negatives="10") == "0.500 ± 0.000"
+
+    def test_shows_the_share_of_the_fallback(self, records: Records) -> None:
+        slots = {"pool": 60, "corrupt": 10, "everything": 20, "masked": 10}
+        finals = [records.final(slots=slots), records.final(negatives=2), records.final(sampler="basic")]
+        grid = replace(GRID, models=["TransE"], samplers=["random"], negatives=[1, 2], seeds=[0])
+        studies = [("wn18", "TransE", "random", 1), ("wn18", "TransE", "random", 2), ("wn18", "TransE", "basic", 1)]
+        trials, ranks = ([of(*study) for study in studies] for of in (records.trials, records.ranks))
+        table = tables.link_prediction_table(finals, trials, ranks, grid=grid)
+        assert table.display[("", "by fallback")].tolist() == ["30.0%", "0.0%"]
+        assert table.raw["fallback_share"].tolist() == pytest.approx([0.3, 0.0])
+        # PyKEEN's samplers do not count
+        of_basic = tables.link_prediction_table(
+            finals, trials, ranks, grid=replace(grid, samplers=["basic"], negatives=[1])
+        )
+        assert of_basic.display[("", "by fallback")].tolist() == ["—"]
 
     def test_shows_a_mean_alone_where_one_seed_finished(self, build: dict[str, Callable[[int], Table]]) -> None:
         table = build["link_prediction"](1)
@@ -249,16 +264,16 @@ class TestLinkPrediction:
 
     def test_sets_the_best_of_each_column_in_bold(self, build: dict[str, Callable[[int], Table]]) -> None:
         table = build["link_prediction"](1)
-        assert [row for row, column in table.bold if column == 2] == [2]
+        assert [row for row, column in table.bold if column == 3] == [2]
         assert r"\textbf{0.251 $\pm$ 0.071 $\uparrow$}" in table.to_latex()
         assert "**0.251 ± 0.071 ↑**" in table.to_markdown()
         assert r"\textbf{0.250" not in table.to_latex()
 
     def test_sets_what_reads_the_same_in_bold(self, build: dict[str, Callable[[int], Table]]) -> None:
         bold = build["link_prediction"](1).bold
-        assert sorted(row for row, column in bold if column == 3) == [0, 1, 2, 3]
+        assert sorted(row for row, column in bold if column == 4) == [0, 1, 2, 3]
         # DistMult on basic with 1 negative failed
-        assert sorted(row for row, column in bold if column == 7) == [0, 1, 2]
+        assert sorted(row for row, column in bold if column == 8) == [0, 1, 2]
 
     def test_caption_counts_what_stands_behind(self, build: dict[str, Callable[[int], Table]]) -> None:
         caption = build["link_prediction"](1).caption
@@ -337,7 +352,7 @@ class TestLinkPrediction:
     def test_nothing_may_be_applicable(self) -> None:
         grid = replace(GRID, samplers=["typed"])
         table = tables.link_prediction_table([], [], [], grid=grid)
-        assert table.display.shape == (1, 10)
+        assert table.display.shape == (1, 11)
         for function in [tables.slots_table, tables.cost_table]:
             assert len(function([], grid=grid).display) == 2
 

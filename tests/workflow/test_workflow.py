@@ -132,8 +132,7 @@ def test_records_hold_what_made_them(small: Path) -> None:
 @pytest.mark.parametrize(
     ("deleted", "rules"),
     [
-        # the claims are made of it
-        ("results/small/tables/slots.tex", {"make_table": 2}),
+        ("results/small/tables/slots.tex", {"make_table": 1}),
         (
             f"results/small/hpo/{STUDY}/trials-1.jsonl",
             {
