@@ -530,7 +530,8 @@ def cost_table(timings: Paths, *, grid: Grid) -> Table:
         label="cost",
         notes=(
             f"Seconds of training and evaluation are means over {len(grid.seeds)} seeds, peak memory their maximum; "
-            f"the trials' seconds are a sum. Measured, and so different from run to run. Run with {'; or '.join(versions)}."
+            "the trials' seconds are a sum. Measured, and so different from run to run. "
+            f"Run with {'; or '.join(versions)}."
         ),
         text_columns=3,
     )
