@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: reproduce test lint docs bench clean
+.PHONY: reproduce test lint docs bench desk always clean
 
 reproduce: $(VENV)/installed ## the embedded default, from graphs to tables and figures
 	$(BIN)/snakemake --cores $(CORES)
@@ -31,6 +31,20 @@ bench: $(VENV)/installed ## the long benchmarks, into docs/results: a quiet mach
 	$(BIN)/python benchmarks/pretraining.py
 	$(BIN)/python benchmarks/ranking.py
 	$(BIN)/python benchmarks/trial.py
+
+DESK := desk-codex-s desk-db50k desk-fb15k-237
+STRONG := strong-codex-s strong-db50k strong-fb15k-237
+
+desk: $(DESK:%=docs/results/%) $(STRONG:%=docs/results/%) ## what docs/desk.md tells of: hours on two cores, and the archives in NEGSAMP_MIRROR
+	$(BIN)/negsamp claims $(DESK:%=docs/results/%/tables) --output docs/results/desk
+
+docs/results/%: configs/%.yaml $(VENV)/installed always ## the tables and figures of one experiment
+	$(BIN)/snakemake --cores $(CORES) --configfile $<
+	mkdir -p $@
+	cp -r results/$*/tables results/$*/figures $@
+	find $@ -name '*.tex' -delete -o -name '*.pdf' -delete
+
+always:
 
 # torch by itself first, so that the rest takes the build that is there, for the CPU or for a GPU
 $(VENV)/installed: pyproject.toml constraints.txt
