@@ -56,37 +56,38 @@ def compare_paired(
     """Compare means by a paired bootstrap that draws seeds and triples anew together, independently of each other.
 
     What differs between retrainings with other seeds is part of the uncertainty, and so is which triples are ranked;
-    what two methods have in common on a seed and a triple cancels. All that is compared in one call is compared on the
-    same draws.
+    what two methods have in common on a seed and a triple cancels. Each comparison has few seeds, which would often
+    agree by chance: how far seeds deviate from the mean is drawn from all comparisons of one call, and widened by
+    √(n / (n − 1)) for the mean that n deviations have lost. Triples are drawn from a comparison's own.
 
     :param differences: name → shape: (num_seeds, num_triples), what one method's reciprocal rank is above the other's;
-        of equal shapes
+        of equal shapes, and of trainings whose seeds can be expected to matter equally
     :param resamples: how many means are drawn
-    :param seed: of the draws
+    :param seed: of the draws, the same for all comparisons
 
     :returns: name → what was found
     """
     if not differences:
         return {}
-    names = list(differences)
-    stacked = np.stack([np.asarray(differences[name], np.float64) for name in names])
+    stacked = np.stack([np.asarray(of_one, np.float64) for of_one in differences.values()])
     _, num_seeds, num_triples = stacked.shape
+    means = stacked.mean(axis=(1, 2))
+    of_triples = stacked.mean(axis=1) - means[:, None]
+    of_seeds = (stacked.mean(axis=2) - means[:, None]).ravel() * np.sqrt(num_seeds / max(num_seeds - 1, 1))
     generator = np.random.default_rng(seed)
-    drawn = np.empty((len(names), resamples))
+    drawn = np.empty((len(means), resamples))
     step = max(_CHUNK // num_triples, 1)
     for start in range(0, resamples, step):
         count = min(step, resamples - start)
-        seeds = generator.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=count) / num_seeds
         chosen = generator.integers(num_triples, size=(count, num_triples))
         rows = np.arange(count)[:, None] * num_triples
         triples = np.bincount((chosen + rows).ravel(), minlength=count * num_triples).reshape(count, num_triples)
-        by_seed = stacked @ (triples.T / num_triples)
-        drawn[:, start : start + count] = np.einsum("nsb,bs->nb", by_seed, seeds)
+        seeds = of_seeds[generator.integers(len(of_seeds), size=(count, num_seeds))].mean(axis=1)
+        drawn[:, start : start + count] = means[:, None] + of_triples @ (triples.T / num_triples) + seeds
     lows, highs = np.quantile(drawn, [0.025, 0.975], axis=1)
     tails = np.minimum((drawn <= 0).sum(axis=1), (drawn >= 0).sum(axis=1))
     p_values = np.minimum(2 * (tails + 1) / (resamples + 1), 1)
-    means = stacked.mean(axis=(1, 2))
-    columns = zip(names, means, lows, highs, p_values, strict=True)
+    columns = zip(differences, means, lows, highs, p_values, strict=True)
     return {name: Comparison(*map(float, values)) for name, *values in columns}
 
 

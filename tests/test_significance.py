@@ -73,9 +73,33 @@ def test_p_values_are_two_sided_and_never_zero() -> None:
     assert compare_paired({}) == {}
 
 
-def test_all_are_compared_on_the_same_draws(generator: np.random.Generator) -> None:
-    one, two = generator.normal(0, 0.2, size=(2, 3, 100))
-    assert compare_paired({"a": one})["a"] == compare_paired({"b": two, "a": one})["a"]
+def test_few_seeds_that_agree_by_chance_prove_nothing(generator: np.random.Generator) -> None:
+    """Sixteen comparisons of three seeds, whose effect is five times that of the triples, and no difference at all."""
+    rejected = families = 0
+    for repetition in range(40):
+        of_triples = generator.normal(0, 0.2, size=(16, 1, 100))
+        of_seeds = generator.normal(0, 5 * 0.2 / 10, size=(16, 3, 1))
+        found = compare_paired(dict(zip("abcdefghijklmnop", of_triples + of_seeds, strict=True)), 1000, repetition)
+        p_values = [result.p_value for result in found.values()]
+        rejected += sum(p_value < 0.05 for p_value in p_values)
+        families += min(holm(p_values)) < 0.05
+    # drawn from its own three seeds alone, an eighth of the comparisons and half of the families would be
+    assert rejected < 0.09 * 40 * 16
+    assert families < 10
+
+
+def test_what_seeds_do_is_drawn_from_all_comparisons(generator: np.random.Generator) -> None:
+    of_triples = generator.normal(0.03, 0.2, size=(1, 1000)).repeat(3, axis=0)
+    spread = of_triples + np.array([[-0.1], [0.0], [0.1]])
+    alone = compare_paired({"agree": of_triples})["agree"]
+    beside = compare_paired({"agree": of_triples, "spread": spread})["agree"]
+    assert beside.difference == alone.difference
+    assert beside.high - beside.low > 1.5 * (alone.high - alone.low)
+
+
+def test_neither_names_nor_other_triples_matter(generator: np.random.Generator) -> None:
+    one, two = generator.normal(0, 0.2, size=(2, 1, 100))
+    assert compare_paired({"a": one})["a"] == compare_paired({"b": two, "c": one})["c"]
     assert compare_paired({"a": one}, seed=1)["a"] != compare_paired({"a": one})["a"]
 
 

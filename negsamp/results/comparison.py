@@ -46,7 +46,7 @@ def compare_samplers(
 
     :raises InputError: if ranks are missing, or of other triples than the baseline's
     """
-    differences: dict[tuple[int, ...], dict[str, NDArray[np.float64]]] = {}
+    differences: dict[tuple[Any, ...], dict[str, NDArray[np.float64]]] = {}
     names: dict[str, Study] = {}
     for study in studies:
         dataset, model, sampler, negatives = study
@@ -58,9 +58,13 @@ def compare_samplers(
         if rows:
             stacked = np.stack(rows)
             names[name := "/".join(map(str, study))] = study
-            differences.setdefault(stacked.shape, {})[name] = stacked
-    # equal shapes are compared on the same draws
-    compared = {name: result for group in differences.values() for name, result in compare_paired(group).items()}
+            # seeds matter alike for the trainings of one model
+            differences.setdefault((dataset, model, stacked.shape), {})[name] = stacked
+    # the smallest p-value that so many draws can give stays small when it is corrected
+    resamples = max(10_000, 200 * len(names))
+    compared = {
+        name: result for group in differences.values() for name, result in compare_paired(group, resamples).items()
+    }
     corrected = holm([result.p_value for result in compared.values()])
     table: list[dict[str, Any]] = []
     for (name, result), p_holm in zip(compared.items(), corrected, strict=True):
