@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: reciprocal ranks on which random is beaten, met and missed
 ABOVE, SAME, BELOW = [1.0] * 40, [2.0] * 40, [4.0] * 40
+#: a little below the first
+NEARLY = [1.0] * 39 + [1.1]
 
 
 class Experiment:
@@ -110,65 +112,88 @@ def test_pools_are_compared_with_randoms(size: int, answer: str, experiment: Exp
 @pytest.mark.parametrize(
     ("one", "two", "answer"),
     [
-        # corrupt wins on one graph, relational on the other
-        ({"corrupt": ABOVE, "relational": SAME}, {"corrupt": BELOW, "relational": ABOVE}, HOLDS),
+        # corrupt is above relational on one graph, and below it on the other
+        ({"corrupt": ABOVE, "relational": SAME}, {"corrupt": BELOW, "relational": SAME}, HOLDS),
+        # so is random
+        ({"corrupt": ABOVE, "relational": ABOVE}, {"corrupt": SAME, "relational": BELOW}, HOLDS),
         ({"corrupt": ABOVE, "relational": SAME}, {"corrupt": ABOVE, "relational": BELOW}, HOLDS_NOT),
-        # whatever is below random differs from it, and wins nowhere
         ({"corrupt": BELOW, "relational": BELOW}, {"corrupt": BELOW, "relational": SAME}, HOLDS_NOT),
-        ({"corrupt": SAME, "relational": SAME}, {"corrupt": SAME, "relational": SAME}, HOLDS_NOT),
+        # which of two is better by a hair is chance
+        ({"corrupt": NEARLY, "relational": ABOVE}, {"corrupt": ABOVE, "relational": NEARLY}, HOLDS_NOT),
+        ({"corrupt": SAME, "relational": SAME}, {"corrupt": SAME, "relational": SAME}, UNDECIDED),
+        # PyKEEN's own are not what the paper claims anything of
+        ({"bernoulli": ABOVE, "corrupt": SAME}, {"bernoulli": BELOW, "corrupt": SAME}, UNDECIDED),
     ],
 )
-def test_winners_are_those_that_surely_win(
+def test_an_order_that_surely_turns_depends_on_the_data_set(
     one: dict[str, list[float]], two: dict[str, list[float]], answer: str, experiment: Experiment
 ) -> None:
     assert experiment.answer("b")[0] == UNDECIDED
     for dataset, ranks in [("one", one), ("two", two)]:
         for sampler, of_sampler in {"random": SAME, **ranks}.items():
             experiment.study(dataset, sampler, of_sampler)
-        if dataset == "one" and ABOVE in one.values():
+        if dataset == "one":
             assert experiment.answer("b")[0] == UNDECIDED
     found, evidence = experiment.answer("b")
     assert found == answer
-    assert " of 4 comparisons differ from random" in evidence
+    assert "comparisons of advanced samplers differ from random" in evidence
+
+
+def test_an_order_that_turns_with_the_number_of_negatives_is_none(experiment: Experiment) -> None:
+    for dataset in ("one", "two"):
+        for negatives, ranks in [(1, ABOVE), (10, BELOW if dataset == "one" else ABOVE)]:
+            experiment.study(dataset, "random", SAME, negatives=negatives)
+            experiment.study(dataset, "corrupt", ranks, negatives=negatives)
+    assert experiment.answer("b")[0] == HOLDS_NOT
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "answer"), [(ABOVE, SAME, HOLDS), (SAME, ABOVE, HOLDS_NOT), (ABOVE, ABOVE, HOLDS_NOT)]
+    ("first", "last", "answer"),
+    [(ABOVE, SAME, HOLDS), (ABOVE, BELOW, HOLDS), (ABOVE, ABOVE, HOLDS_NOT), (SAME, BELOW, UNDECIDED)],
 )
-def test_gaps_are_compared_where_the_fallback_takes_over(
+def test_gains_are_compared_where_the_fallback_takes_over(
     first: list[float], last: list[float], answer: str, experiment: Experiment
 ) -> None:
     for dataset in "abcdefg":
         for negatives, ranks in [(1, first), (10, BELOW), (100, last)]:
             experiment.study(dataset, "random", SAME, negatives=negatives)
             experiment.study(dataset, "corrupt", ranks, negatives=negatives, fallback=negatives // 2)
+            # a loss that shrinks is no gain
+            experiment.study(
+                dataset, "relational", [BELOW, SAME][negatives > 10], negatives=negatives, fallback=negatives // 2
+            )
             # its pool is large enough for all
-            experiment.study(dataset, "typed", BELOW, negatives=negatives)
+            experiment.study(dataset, "typed", ABOVE, negatives=negatives)
         if dataset == "c":
             # three of three may be chance
             assert experiment.answer("c")[0] == UNDECIDED
     found, evidence = experiment.answer("c")
     assert found == answer
-    assert f"{7 * (answer == HOLDS)} of 7 lines" in evidence
+    if answer != UNDECIDED:
+        assert f"{7 * (answer == HOLDS)} of 7 gains shrink" in evidence
 
 
 def test_nothing_shrinks_where_the_fallback_does_nothing(experiment: Experiment) -> None:
     for negatives in (1, 10):
         experiment.study("a", "random", SAME, negatives=negatives)
         experiment.study("a", "corrupt", ABOVE, negatives=negatives, fallback=negatives - 1)
-    assert experiment.answer("c") == (UNDECIDED, "nowhere does the fallback's share grow by 10% with the negatives")
+    assert experiment.answer("c") == (
+        UNDECIDED,
+        "no gain where the fallback's share grows by 10% with the negatives",
+    )
 
 
 @pytest.mark.parametrize(("sign", "answer"), [(1, HOLDS), (-1, HOLDS_NOT)])
 def test_adversarial_is_correlated_with_its_model(sign: int, answer: str, experiment: Experiment) -> None:
-    for number, dataset in enumerate("abcde"):
+    for number, dataset in enumerate("abcdef"):
         experiment.study(dataset, "random", SAME)
         experiment.study(dataset, "adversarial", [4.0 - number / 2] * 40)
         experiment.auxiliary(dataset, 0.3 + sign * number / 20)
-        if dataset == "c":
+        if dataset == "d":
+            # a perfect order of four is seen one time in twelve
             found, evidence = experiment.answer("d")
             assert found == UNDECIDED
-            assert "auxiliary models of 3 data sets, 4 are needed; a: MRR 0.300, gap -0.250" in evidence
+            assert "auxiliary models of 4 data sets, 5 are needed; a: MRR 0.300, gap -0.250" in evidence
     assert experiment.answer("d")[0] == answer
 
 
