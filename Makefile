@@ -40,7 +40,7 @@ desk: $(DESK:%=docs/results/%) $(STRONG:%=docs/results/%) ## what docs/desk.md t
 
 docs/results/%: configs/%.yaml $(VENV)/installed always ## the tables and figures of one experiment
 	$(BIN)/snakemake --cores $(CORES) --configfile $<
-	mkdir -p $@
+	rm -rf $@ && mkdir -p $@
 	cp -r results/$*/tables results/$*/figures $@
 	find $@ -name '*.tex' -delete -o -name '*.pdf' -delete
 

@@ -13,7 +13,7 @@ from negsamp.datasets import SchemaDataset
 from negsamp.hpo import Options, Study, Training
 from negsamp.hpo.process import run_isolated
 from negsamp.sampling import make_sampler
-from negsamp.significance import compare_paired
+from negsamp.significance import UNDECIDED, compare_paired, verdict_of
 from negsamp.triples import triples_digest
 
 __all__ = ["FAILS", "PASSES", "check_auxiliary", "check_empty_pools", "check_fallback"]
@@ -95,18 +95,17 @@ def check_fallback(
         record, _, ranks = run_isolated(training, threads)
         if ranks is None:
             reason = f"fallback {fallback}: {record['reason']}"
-            return {**_of_fallback(study), "verdict": "not decided", "evidence": reason}
+            return {**_of_fallback(study), "verdict": UNDECIDED, "evidence": reason}
         scores.append(np.mean([1 / np.asarray(of_side) for of_side in ranks.values()], axis=0))
         slots.append(record["slots"])
     found = compare_paired({"fallback": (scores[1] - scores[0])[None]})["fallback"]
-    is_sure = found.p_value < 0.05
     return {
         **_of_fallback(study),
-        "verdict": ("better" if found.difference > 0 else "worse") if is_sure else "no difference",
+        "verdict": verdict_of(found.difference, found.p_value),
         "evidence": (
             f"validation MRR {scores[0].mean():.3f} without ({_share(slots[0], 'masked')} masked), "
             f"{scores[1].mean():.3f} with it ({_share(slots[1], 'everything')} of its slots); difference "
-            f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], p = {found.p_value:.2g}"
+            f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], p = {found.p_value:.2g}, with one seed"
         ),
     }
 

@@ -160,6 +160,15 @@ def digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return a short name for tensors: the same names and values, the same digest."""
+    state = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        state.update(f"{name} {array.dtype} {array.shape}\n".encode() + array.tobytes())
+    return state.hexdigest()[:16]
+
+
 def stable_seed(*parts: Any) -> int:
     """Derive a seed from what it is for, the same on every machine and in any order of jobs.
 

@@ -9,7 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-__all__ = ["Comparison", "compare_paired", "holm", "mean_interval"]
+__all__ = [
+    "BETTER",
+    "EQUAL",
+    "UNDECIDED",
+    "WORSE",
+    "Comparison",
+    "compare_paired",
+    "holm",
+    "mean_interval",
+    "verdict_of",
+]
+
+#: what is said of a difference, at a level of 5 %; and of what cannot be answered
+BETTER, WORSE, EQUAL, UNDECIDED = "better", "worse", "no difference", "not decided by these data"
+_LEVEL = 0.05
 
 #: numbers that one step of a bootstrap lays out
 _CHUNK = 1 << 22
@@ -89,6 +103,16 @@ def compare_paired(
     p_values = np.minimum(2 * (tails + 1) / (resamples + 1), 1)
     columns = zip(differences, means, lows, highs, p_values, strict=True)
     return {name: Comparison(*map(float, values)) for name, *values in columns}
+
+
+def verdict_of(difference: float, p_value: float) -> str:
+    """Say whether a difference is surely above or below zero.
+
+    :param p_value: corrected, where it is one of several
+    """
+    if p_value >= _LEVEL:
+        return EQUAL
+    return BETTER if difference > 0 else WORSE
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

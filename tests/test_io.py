@@ -24,6 +24,7 @@ from negsamp.io import (
     read_jsonl,
     save_tensors,
     stable_seed,
+    tensors_digest,
     write_json,
     write_jsonl,
 )
@@ -314,3 +315,16 @@ def test_records_and_warnings_go_to_the_log(tmp_path: Path) -> None:
 def test_json_of_a_job_can_be_read_by_others(tmp_path: Path) -> None:
     write_json(tmp_path / "file.json", {"a": 1})
     assert json.loads((tmp_path / "file.json").read_text(encoding="utf-8")) == {"a": 1}
+
+
+def test_tensors_are_named_by_what_they_hold() -> None:
+    one = {"a": torch.arange(6).view(2, 3), "b": torch.zeros(0)}
+    assert tensors_digest(one) == tensors_digest({"b": torch.zeros(0), "a": torch.arange(6).view(2, 3)})
+    others = [
+        {"a": torch.arange(6).view(3, 2), "b": torch.zeros(0)},
+        {"a": torch.arange(6).view(2, 3).float(), "b": torch.zeros(0)},
+        {"a": torch.arange(6).view(2, 3)},
+        {"a": torch.arange(6).view(2, 3).flip(0), "b": torch.zeros(0)},
+        {"c": torch.arange(6).view(2, 3), "b": torch.zeros(0)},
+    ]
+    assert len({tensors_digest(content) for content in (one, *others)}) == 1 + len(others)

@@ -28,7 +28,7 @@ __all__ = ["NO_COST", "Killed", "run_forked", "run_isolated", "was_killed"]
 logger = logging.getLogger(__name__)
 
 #: of a training that nobody could measure
-NO_COST: dict[str, Any] = dict.fromkeys(("training_s", "sampling_s", "evaluation_s", "peak_memory_mb"))
+NO_COST: dict[str, Any] = dict.fromkeys(("training_s", "sampling_s", "evaluation_s", "peak_memory_mb", "elapsed_s"))
 
 _KILLED = "killed by "
 
@@ -49,10 +49,12 @@ def run_isolated(training: Training, threads: int) -> Outcome:
     :raises InputError: if the training cannot start from what it is given
     :raises RuntimeError: if it ends in an error that is no result
     """
+    start = time.perf_counter()
     try:
-        return Outcome(*run_forked(f"the training of {training.study}", training.run, threads))
+        outcome = Outcome(*run_forked(f"the training of {training.study}", training.run, threads))
     except Killed as killed:
-        return Outcome(training.record(reason=str(killed)), NO_COST, None)
+        outcome = Outcome(training.record(reason=str(killed)), NO_COST, None)
+    return outcome._replace(cost={**outcome.cost, "elapsed_s": time.perf_counter() - start})
 
 
 def run_forked(name: str, work: Callable[[], Any], threads: int) -> Any:

@@ -6,14 +6,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pykeen.utils import resolve_device
+
 from negsamp.choice import choose
 from negsamp.datasets import SchemaDataset
 from negsamp.errors import InputError
 from negsamp.hpo.optuna_studies import SequentialStudy
 from negsamp.hpo.process import NO_COST, run_isolated, was_killed
 from negsamp.hpo.space import SearchOptions, suggest, trial_seed
-from negsamp.hpo.training import Options, Outcome, Study, Training
-from negsamp.io import digest, file_hash, read_json, write_json
+from negsamp.hpo.training import Options, Outcome, Study, Training, versions
+from negsamp.io import digest, file_hash, read_json, tensors_digest, write_json
 from negsamp.triples import triples_digest
 
 __all__ = ["Tracking", "retrain", "run_trials"]
@@ -95,7 +97,8 @@ def run_trials(
 
     :returns: the records and the costs of the trials, in their order; fewer than were asked for if time was up
     """
-    inputs = [code, threads, dataset.report, _triples(dataset), pools and file_hash(pools, "sha256")]
+    ran_on = [threads, str(resolve_device(options.device)), versions()]
+    inputs = [code, ran_on, dataset.report, _content(dataset), pools and file_hash(pools, "sha256")]
     decisive = [inputs, asdict(study), asdict(options), search.pruner]
     journal = parts / f"{digest([decisive, search.space, search.seed])}.journal"
     sequential = SequentialStudy(journal, study, search) if search.sampler == "tpe" else None
@@ -119,7 +122,7 @@ def run_trials(
         logger.info("trial %d of %s: %s", trial, study, outcome.record["reason"] or outcome.record["metrics"])
         records.append({**outcome.record, "trial": trial})
         costs.append({**outcome.cost, "trial": trial})
-        spent += sum(outcome.cost[name] or 0.0 for name in ("training_s", "evaluation_s"))
+        spent += outcome.cost["elapsed_s"]
     return records, costs
 
 
@@ -127,9 +130,13 @@ def _suggested(study: Study, search: SearchOptions, trial: int) -> Mapping[str, 
     return suggest(search.space, search.seed, study.dataset, study.model, trial, search.sampler)
 
 
-def _triples(dataset: SchemaDataset) -> list[str]:
+def _content(dataset: SchemaDataset) -> list[str]:
+    """Digest all that a trial may see of a data set: no test triple is among it."""
     splits = (dataset.training, dataset.validation)
-    return [triples_digest(split.mapped_triples) for split in splits]
+    tensors, rest = dataset.schema.to_tensors() if dataset.schema else ({}, {})
+    if dataset.negatives:
+        tensors["negatives"] = dataset.negatives.rows
+    return [*(triples_digest(split.mapped_triples) for split in splits), tensors_digest(tensors), digest(rest)]
 
 
 def _kept_or_run(training: Training, threads: int, part: Path) -> Outcome:

@@ -24,9 +24,11 @@ from pykeen.training.callbacks import TrainingCallback
 from pykeen.training.training_loop import NonFiniteLossError
 from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import LongTensor
+from pykeen.utils import resolve_device
 
 from negsamp.callbacks import BestEpochTrainingCallback, RefreshTrainingCallback
 from negsamp.datasets import SchemaDataset
+from negsamp.errors import InputError
 from negsamp.evaluation import FastRankBasedEvaluator
 from negsamp.models import takes_regularizer, with_l2
 from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
@@ -131,7 +133,8 @@ class Training:
             "sampling_s": None if result is None or self.study.sampler in LOOPS else watch.seconds,
             "evaluation_s": None if result is None else result.evaluate_seconds,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            "versions": _versions(),
+            "versions": versions(),
+            "device": str(resolve_device(self.options.device)),
         }
         if result is None:
             record = self.record(state, reason=reason, evaluations=evaluations, sampler=handle.sampler)
@@ -294,9 +297,18 @@ class Stopwatch:
 
 
 def takes_margin(loss: str) -> bool:
-    """Tell whether a loss has an option ``margin``."""
-    return "margin" in inspect.signature(loss_resolver.lookup(loss)).parameters
+    """Tell whether a loss has an option ``margin``.
+
+    :raises InputError: if PyKEEN has no such loss
+    """
+    try:
+        found = loss_resolver.lookup(loss)
+    except KeyError as error:
+        known = ", ".join(sorted(loss_resolver.options))
+        raise InputError(f"unknown loss {loss!r}; PyKEEN knows {known}") from error
+    return "margin" in inspect.signature(found).parameters
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Name what decides a result beside the code: the packages that compute."""
     return {"python": platform.python_version(), **{name: version(name) for name in ("negsamp", "pykeen", "torch")}}

@@ -15,12 +15,13 @@ from scipy import stats
 
 from negsamp.choice import OBJECTIVE
 from negsamp.results.collect import FALLBACK, STUDY, Paths, read_tables
-from negsamp.results.comparison import BASELINE, BETTER, COMPARED, EQUAL
+from negsamp.results.comparison import BASELINE, COMPARED
 from negsamp.results.tables import Table, sampler_label
+from negsamp.significance import BETTER, EQUAL, UNDECIDED
 
-__all__ = ["HOLDS", "HOLDS_NOT", "UNDECIDED", "claims_of", "claims_table", "published_table"]
+__all__ = ["HOLDS", "HOLDS_NOT", "claims_of", "claims_table", "published_table"]
 
-HOLDS, HOLDS_NOT, UNDECIDED = "holds", "does not hold", "not decided by these data"
+HOLDS, HOLDS_NOT = "holds", "does not hold"
 
 #: what the paper compares with random negatives
 _ADVANCED = ("corrupt", "typed", "typedbyclass", "relational", "nearestneighbor", "adversarial", "adaptiveadversarial")

@@ -12,15 +12,12 @@ from numpy.typing import NDArray
 from negsamp.errors import InputError
 from negsamp.results.collect import STUDY
 from negsamp.results.grid import Study
-from negsamp.significance import compare_paired, holm
+from negsamp.significance import compare_paired, holm, verdict_of
 
-__all__ = ["BASELINE", "BETTER", "COMPARED", "EQUAL", "WORSE", "compare_samplers"]
+__all__ = ["BASELINE", "COMPARED", "compare_samplers"]
 
 #: what all are compared with, unless stated otherwise: the same base and filtering, whatever the pools
 BASELINE = "random"
-#: the verdicts, at a family-wise error of 5 %
-BETTER, WORSE, EQUAL = "better", "worse", "no difference"
-_LEVEL = 0.05
 
 #: the columns of a comparison: the mean difference of the reciprocal rank, its 95 % interval, p-values, the verdict
 COMPARED = ["difference", "difference_low", "difference_high", "p_value", "p_holm", "verdict"]
@@ -68,7 +65,7 @@ def compare_samplers(
     corrected = holm([result.p_value for result in compared.values()])
     table: list[dict[str, Any]] = []
     for (name, result), p_holm in zip(compared.items(), corrected, strict=True):
-        verdict = EQUAL if p_holm >= _LEVEL else BETTER if result.difference > 0 else WORSE
+        verdict = verdict_of(result.difference, p_holm)
         values = (result.difference, result.low, result.high, result.p_value, p_holm, verdict)
         table.append({**dict(zip(STUDY, names[name], strict=True)), **dict(zip(COMPARED, values, strict=True))})
     return pd.DataFrame(table, columns=[*STUDY, *COMPARED])

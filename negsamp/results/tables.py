@@ -39,8 +39,9 @@ from negsamp.results.collect import (
     read_timings,
     require,
 )
-from negsamp.results.comparison import BETTER, COMPARED, EQUAL, WORSE, compare_samplers
+from negsamp.results.comparison import COMPARED, compare_samplers
 from negsamp.results.grid import Grid, Row
+from negsamp.significance import BETTER, EQUAL, WORSE
 
 __all__ = [
     "SAMPLER_LABELS",
@@ -434,7 +435,7 @@ def parameters_table(trials: Paths, *, grid: Grid) -> Table:
         label="parameters",
         notes=(
             "The trial with the best validation MRR of each study; trials count from 0. In brackets: a 95 % bootstrap "
-            "interval over the validation triples."
+            "interval over the validation triples; the best of several trials is somewhat better there than it is."
         ),
         text_columns=3,
     )
@@ -497,6 +498,7 @@ def cost_table(timings: Paths, *, grid: Grid) -> Table:
     spent = {"training_s": "mean", "sampling_s": "mean", "evaluation_s": "mean", "peak_memory_mb": "max"}
     costs = finals.agg(spent).reset_index()
     versions = sorted(set(read["versions"]) - {""}) or ["nothing"]
+    costs["state"] = np.where(costs["training_s"].notna(), _COMPLETE, _FAILED)
     costs["sampling_share"] = costs["sampling_s"] / costs["training_s"]
     trials = read[read["stage"] == "trial"]
     # min_count: seconds that nobody measured are unknown, not zero
@@ -529,8 +531,10 @@ def cost_table(timings: Paths, *, grid: Grid) -> Table:
         title="Cost",
         label="cost",
         notes=(
-            f"Seconds of training and evaluation are means over {len(grid.seeds)} seeds, peak memory their maximum; "
-            "the trials' seconds are a sum. Measured, and so different from run to run. "
+            f"Seconds of training and evaluation are means over those of {len(grid.seeds)} retrainings that finished, "
+            "peak memory is the maximum; the trials' seconds are a sum over those that finished: "
+            f"{int(trials['trials_s'].notna().sum()):,} of {len(trials):,}. "
+            "Measured, and so different from run to run. "
             f"Run with {'; or '.join(versions)}."
         ),
         text_columns=3,

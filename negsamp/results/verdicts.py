@@ -8,11 +8,11 @@ import pandas as pd
 
 from negsamp.choice import OBJECTIVE
 from negsamp.io import read_json
-from negsamp.results.claims import UNDECIDED
 from negsamp.results.collect import Paths, read_auxiliaries, read_reciprocal_ranks, read_statistics
 from negsamp.results.comparison import BASELINE, compare_samplers
 from negsamp.results.grid import Grid
 from negsamp.results.tables import Table
+from negsamp.significance import UNDECIDED
 
 __all__ = ["checks_table", "first_experiments_table"]
 

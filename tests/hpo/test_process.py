@@ -86,6 +86,7 @@ def test_a_killed_training_is_recorded_by_its_parent(cls: type[Training], reason
     record, cost, ranks = outcome
     assert record == training.record(reason=reason)
     assert (record["state"], record["reason"], record["slots"]) == ("failed", reason, None)
+    assert cost.pop("elapsed_s") > 0
     assert cost == {"training_s": None, "sampling_s": None, "evaluation_s": None, "peak_memory_mb": None}
     assert ranks is None
     assert was_killed(outcome)

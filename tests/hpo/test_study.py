@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from negsamp.datasets import SchemaDataset
+from negsamp.datasets import SchemaDataset, generate
 from negsamp.errors import InputError
 from negsamp.hpo import (
     Options,
@@ -34,7 +34,7 @@ SPACE = {
 OPTIONS = Options(epochs=1, embedding_dim=8)
 STUDY = Study("nations", "TransE", "random", 2)
 MRR = "inverse_harmonic_mean_rank"
-COST = {"training_s": 1.5, "sampling_s": 0.1, "evaluation_s": 0.5, "peak_memory_mb": 100.0}
+COST = {"training_s": 1.5, "sampling_s": 0.1, "evaluation_s": 0.5, "peak_memory_mb": 100.0, "elapsed_s": 2.0}
 RANKS = {"head": [1.0, 2.5], "tail": [3.0, 1.0]}
 
 
@@ -134,12 +134,15 @@ def pools_file(folder: Path, content: str) -> str:
 
 
 def test_whatever_decides_the_result_makes_another_trial(
-    trained: list[Training], run: Run, nations: SchemaDataset, tmp_path: Path
+    trained: list[Training], run: Run, nations: SchemaDataset, typed_graph: SchemaDataset, tmp_path: Path
 ) -> None:
     other_report, other_triples, other_validation = copy(nations), copy(nations), copy(nations)
     other_report.report = {**nations.report, "archive": "sha256:0"}
     other_triples.training = nations.training.clone_and_exchange_triples(nations.training.mapped_triples[:-1])
     other_validation.validation = nations.testing
+    one_schema, other_schema = copy(nations), copy(nations)
+    one_schema.schema = typed_graph.schema
+    other_schema.schema = generate(num_entities=60, num_relations=6, num_triples=400, depth=2, seed=1).schema
     pools = {"pools": pools_file(tmp_path, "one")}
     changes: list[dict[str, Any]] = [
         {},
@@ -160,6 +163,9 @@ def test_whatever_decides_the_result_makes_another_trial(
         {"dataset": other_report},
         {"dataset": other_triples},
         {"dataset": other_validation},
+        # with the same report
+        {"dataset": one_schema},
+        {"dataset": other_schema},
         pools,
     ]
     for number, change in enumerate(changes, start=1):
@@ -175,6 +181,16 @@ def test_whatever_decides_the_result_makes_another_trial(
     run(trials=[0], **pools)
     assert len(trained) == len(changes) + 1
     assert trained[-1].pools == pools["pools"]
+
+
+@pytest.mark.parametrize("name", ["versions", "resolve_device"])
+def test_another_machine_makes_another_trial(
+    name: str, trained: list[Training], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(trials=[0])
+    monkeypatch.setattr(module, name, lambda *arguments: "another")
+    run(trials=[0])
+    assert len(trained) == 2
 
 
 def test_the_search_decides_on_the_settings(trained: list[Training], run: Run) -> None:

@@ -20,6 +20,7 @@ from pykeen.training import SLCWATrainingLoop
 from pykeen.training.training_loop import NonFiniteLossError
 
 from negsamp.datasets import SchemaDataset
+from negsamp.errors import InputError
 from negsamp.evaluation import FastRankBasedEvaluator
 from negsamp.hpo import Training
 from negsamp.hpo import training as module
@@ -65,8 +66,9 @@ def test_a_trial_of_each_model(model: str, make_training: Make, nations: SchemaD
     }
     takes = "regularizer" in inspect.signature(model_resolver.lookup(model).__init__).parameters
     assert record["parameters"] == {"margin": 1.0, "learning_rate": 0.01, "l2_weight": 1e-4 if takes else None}
-    assert cost.keys() == {"training_s", "sampling_s", "evaluation_s", "peak_memory_mb", "versions"}
+    assert cost.keys() == {"training_s", "sampling_s", "evaluation_s", "peak_memory_mb", "versions", "device"}
     assert cost.pop("versions").keys() == {"python", "negsamp", "pykeen", "torch"}
+    assert cost.pop("device") == "cpu"
     assert all(value > 0 for value in cost.values())
 
 
@@ -485,3 +487,8 @@ def test_stored_pools_give_what_built_ones_give(
     built = make_training(sampler="corrupt", negatives=9, sampling=sampling).run()[0]
     assert dumped(stored) == dumped(built)
     assert stored["slots"]["everything"] > 0
+
+
+def test_an_unknown_loss_is_named(make_training: Make) -> None:
+    with pytest.raises(InputError, match=r"unknown loss 'hinges'; PyKEEN knows .*crossentropy.*marginranking"):
+        make_training(loss="hinges").run()

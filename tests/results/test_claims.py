@@ -18,7 +18,8 @@ from negsamp.results import (
     published_table,
     write_table,
 )
-from negsamp.results.claims import HOLDS, HOLDS_NOT, UNDECIDED
+from negsamp.results.claims import HOLDS, HOLDS_NOT
+from negsamp.significance import UNDECIDED
 
 if TYPE_CHECKING:
     from conftest import Records

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from negsamp.io import write_json
 from negsamp.results import Grid, checks_table, first_experiments_table
-from negsamp.results.claims import UNDECIDED
+from negsamp.significance import UNDECIDED
 
 if TYPE_CHECKING:
     from conftest import Records
