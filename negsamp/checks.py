@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from negsamp.datasets import SchemaDataset
 from negsamp.hpo import Options, Study, Training
 from negsamp.hpo.process import run_isolated
+from negsamp.io import load_tensors
 from negsamp.sampling import make_sampler
 from negsamp.significance import UNDECIDED, compare_paired, verdict_of
 from negsamp.triples import triples_digest
@@ -110,15 +112,16 @@ def check_fallback(
     }
 
 
-def check_auxiliary(dataset: SchemaDataset, record: Mapping[str, Any]) -> dict[str, Any]:
+def check_auxiliary(dataset: SchemaDataset, model: str | os.PathLike[str]) -> dict[str, Any]:
     """Tell whether the auxiliary model was trained on exactly the training triples.
 
     :param dataset: the data set
-    :param record: what was written beside the auxiliary model
+    :param model: the file of the auxiliary model, as samplers read it
 
     :returns: ``dataset``, ``check``, ``verdict`` and ``evidence``
     """
-    is_same = record["triples_digest"] == triples_digest(dataset.training.mapped_triples)
+    _, settings = load_tensors(model)
+    is_same = settings["triples_digest"] == triples_digest(dataset.training.mapped_triples)
     leaks = dataset.report["leaks"]
     return {
         "dataset": dataset.name,

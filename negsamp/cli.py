@@ -221,11 +221,10 @@ def bench(
 
 @main.command()
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--cores", default=1, show_default=True, help="Jobs that run at a time, for the hours.")
-@click.option("--threads", default=1, show_default=True, help="Torch threads.")
+@click.option("--cores", default=1, show_default=True, type=click.IntRange(min=1), help="Jobs at a time.")
 @click.option("--batches", default=3, show_default=True, type=click.IntRange(min=1), help="Batches that are timed.")
 @_json
-def plan(config: Path, cores: int, threads: int, batches: int, as_json: bool) -> None:
+def plan(config: Path, cores: int, batches: int, as_json: bool) -> None:
     """Tell how many jobs, trainings and hours CONFIG is, in the folder of the workflow.
 
     Jobs and trainings are what a dry run of Snakemake would start; hours are foreseen from a few batches that are
@@ -236,7 +235,7 @@ def plan(config: Path, cores: int, threads: int, batches: int, as_json: bool) ->
     from negsamp.plan import measure_hours, plan_jobs, read_config
 
     found = plan_jobs(config)
-    forecast = measure_hours(found, read_config(config), batches, threads)
+    forecast = measure_hours(found, read_config(config), batches)
     trainings = sum(found.trainings.values())
     if as_json:
         summary = {
@@ -256,7 +255,7 @@ def plan(config: Path, cores: int, threads: int, batches: int, as_json: bool) ->
         click.echo(f"{dataset}: {_duration(of_dataset)} of training{at_a_time}")
     for line in forecast.missing:
         click.echo(f"not counted: {line}")
-    click.echo("Ranking is not counted; early stopping and a limit of time are not looked at.")
+    click.echo("Ranking and auxiliary models are not counted; early stopping and a limit of time are not looked at.")
 
 
 @main.command()

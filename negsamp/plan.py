@@ -21,6 +21,7 @@ from pykeen.models import model_resolver
 from pykeen.training import training_loop_resolver
 from pykeen.training.callbacks import TrainingCallback
 from pykeen.triples import CoreTriplesFactory
+from pykeen.utils import resolve_device
 
 from negsamp.datasets import read_registry
 from negsamp.errors import InputError
@@ -104,20 +105,21 @@ class Forecast:
     missing: Sequence[str]
 
 
-def measure_hours(plan: Plan, config: Mapping[str, Any], batches: int = 3, threads: int = 1) -> Forecast:
+def measure_hours(plan: Plan, config: Mapping[str, Any], batches: int = 3) -> Forecast:
     """Foresee how long all trainings take here.
 
     Each model is trained for a few batches of random triples, as many entities and relations as the data set has, with
     the fewest and the most of PyKEEN's basic negatives: time is taken to grow linearly in between. Early stopping and a
-    limit of time may make it less. Each measurement has a process of its own: one that is killed for memory is told.
+    limit of time may make it less, and so may pairs that share triples (LCWA); auxiliary models are left out. Each
+    measurement has a process of its own: one that is killed for memory is told.
 
     :param plan: the trainings
     :param config: see :func:`read_config`
     :param batches: how many are timed, after one that is not
-    :param threads: torch threads
     """
     hours: dict[str, float] = {}
     missing: list[str] = []
+    threads = config["compute"]["torch_threads"]
     for dataset in dict.fromkeys(name for name, *_ in plan.trainings):
         counts = _counts(dataset)
         if counts is None:
@@ -162,6 +164,7 @@ def _seconds(
     lines = (torch.rand((batches + 1) * batch_size, 3) * sizes).long()
     factory = CoreTriplesFactory(lines, counts["entities"], counts["relations"])
     margin = {"margin": 1.0} if takes_margin(options["loss"]) else {}
+    device = resolve_device(config["compute"]["device"])
     made = model_resolver.make(
         twin_of(model),
         with_l2(model, {"embedding_dim": training["embedding_dim"]}, 1e-6),
@@ -169,7 +172,7 @@ def _seconds(
         random_seed=0,
         loss=options["loss"],
         loss_kwargs={**options["loss_kwargs"], **margin},
-    )
+    ).to(device)
     sampling: dict[str, Any] = {}
     if loop not in LOOPS:
         sampling = {"negative_sampler": "basic", "negative_sampler_kwargs": {"num_negs_per_pos": negatives}}

@@ -134,7 +134,8 @@ def reference_loop():
 
 def reference_row():
     """Tell the tables of that row."""
-    return next(({"sampler": loop, "models": reference_models()} for loop in reference_loop()), None)
+    told = {name: config["reference"][name] for name in ("loss", "batch_size")}
+    return next(({"sampler": loop, "models": reference_models(), **told} for loop in reference_loop()), None)
 
 
 def reference_models():
@@ -237,10 +238,10 @@ def pool_rows(*datasets):
     ]
 
 
-def auxiliary_records(dataset):
-    """Name what is known of the auxiliary model of a data set; nothing where none is asked for."""
+def auxiliary_files(kind, dataset):
+    """Name the auxiliary model of a data set, or the record of it; nothing where none is asked for."""
     is_needed = any(NEEDS.get(sampler) == "auxiliary" for sampler in applicable_samplers(dataset))
-    return expand(rules.train_auxiliary.output.record, dataset=[dataset] if is_needed else [])
+    return expand(rules.train_auxiliary.output[kind], dataset=[dataset] if is_needed else [])
 
 
 def pool_statistics(*datasets):
@@ -249,6 +250,8 @@ def pool_statistics(*datasets):
 
 #: the tables over all data sets; link prediction has one a data set
 TABLES = ("datasets", "pools", "auxiliary", "parameters", "slots", "cost", "claims", "published")
+#: those that no trial stands behind
+UNTRAINED = ("datasets", "pools", "auxiliary")
 #: those that are made where they are asked for, by their targets
 VERDICTS = ("checks", "first_experiments")
 #: the figures of one data set that are made of retrainings
@@ -275,7 +278,7 @@ def table_input(wildcards):
                 ]
             }
         case "auxiliary":
-            return {"auxiliaries": [record for dataset in DATASETS for record in auxiliary_records(dataset)]}
+            return {"auxiliaries": [file for dataset in DATASETS for file in auxiliary_files("record", dataset)]}
         case "claims":
             return {**tables_of("pools", "auxiliary"), "link_prediction": link_prediction_tables()}
         case "published":
@@ -283,13 +286,13 @@ def table_input(wildcards):
         case "checks":
             return {"checks": expand(f"{RESULTS}/checks/{{dataset}}.json", dataset=DATASETS)}
         case "first_experiments":
-            asked = ("basic", "random", "corrupt", "adversarial")
+            asked = ("basic", "random", "corrupt", "typed", "adversarial")
             rows = [s for s in studies() if s["sampler"] in asked and s["negatives"] == min(config["negatives"])]
             of_pools = [row for row in pool_rows() if row["sampler"] in ("typed", "random")]
             return {
                 "statistics": fill(rules.build_pools.output.statistics, of_pools),
                 "ranks": fill(rules.retrain.output.ranks, rows, seed=config["seeds"]),
-                "auxiliaries": [record for dataset in DATASETS for record in auxiliary_records(dataset)],
+                "auxiliaries": [file for dataset in DATASETS for file in auxiliary_files("record", dataset)],
             }
 
 
@@ -347,7 +350,10 @@ def modules_of(path, seen):
 
 def code_of(script):
     """Digest the code of the package that a script depends on: imported code triggers no rerun by itself."""
-    files = sorted(modules_of(ROOT / f"workflow_scripts/{script}.py", set()))
+    modules = modules_of(ROOT / f"workflow_scripts/{script}.py", set())
+    # what a module reads is beside it, under its name; entries of the registry are parameters of their own
+    data = [file.with_suffix(".toml") for file in modules if file.stem != "registry"]
+    files = sorted([*modules, *filter(Path.is_file, data)])
     content = b"".join(file.relative_to(ROOT).as_posix().encode() + file.read_bytes() for file in files)
     return hashlib.sha256(content).hexdigest()[:16]
 

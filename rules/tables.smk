@@ -30,6 +30,7 @@ rule make_table:
     params:
         table=lambda wildcards: wildcards.table,
         grid=lambda wildcards: grid_of(wildcards.table),
+        timeout=lambda wildcards: config["hpo"]["timeout"] if wildcards.table not in UNTRAINED else None,
         code=CODE["make_table"],
     script:
         "../workflow_scripts/make_table.py"
@@ -63,12 +64,13 @@ rule make_link_prediction_table:
     conda:
         "../envs/negsamp.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime="30m",
     params:
         table="link_prediction",
         grid=lambda wildcards: grid_of("link_prediction", wildcards.dataset),
-        options={"planned": config["hpo"]["trials"], "timeout": config["hpo"]["timeout"]},
+        options={"planned": config["hpo"]["trials"]},
+        timeout=config["hpo"]["timeout"],
         code=CODE["make_table"],
     script:
         "../workflow_scripts/make_table.py"

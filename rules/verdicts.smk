@@ -10,7 +10,7 @@ rule check_dataset:
     input:
         dataset=rules.prepare_dataset.output,
         pools=lambda wildcards: fill(rules.build_pools.output.pools, pool_rows(wildcards.dataset)),
-        auxiliary=lambda wildcards: auxiliary_records(wildcards.dataset),
+        auxiliary=lambda wildcards: auxiliary_files("model", wildcards.dataset),
     output:
         verdicts=f"{RESULTS}/checks/{{dataset}}.json",
     log:

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from pykeen.triples import CoreTriplesFactory
 
+from negsamp.auxiliary import train_auxiliary
 from negsamp.checks import FAILS, PASSES, check_auxiliary, check_empty_pools, check_fallback
 from negsamp.datasets import SchemaDataset, generate, load_dataset
 from negsamp.hpo import Options, Study
+from negsamp.models import save_model
 from negsamp.pools import save_stage
 from negsamp.sampling import PoolNegativeSampler, make_sampler
-from negsamp.triples import triples_digest
 
 PARAMETERS = {"margin": 5.0, "learning_rate": 0.01, "l2_weight": 1e-5}
 
@@ -80,11 +82,17 @@ def test_the_fallback_is_switched_on_and_off(graph: SchemaDataset, pools: str) -
     assert failed["evidence"].startswith("fallback None: diverged")
 
 
-def test_the_auxiliary_models_triples_are_compared(graph: SchemaDataset) -> None:
-    seen = {"triples_digest": triples_digest(graph.training.mapped_triples)}
-    assert check_auxiliary(graph, seen)["verdict"] == PASSES
-    everything = torch.cat([graph.training.mapped_triples, graph.testing.mapped_triples])
-    found = check_auxiliary(graph, {"triples_digest": triples_digest(everything)})
+def test_an_auxiliary_model_that_saw_other_triples_is_found(graph: SchemaDataset, tmp_path: Path) -> None:
+    def trained(name: str, triples: torch.Tensor) -> Path:
+        training = CoreTriplesFactory(triples, graph.num_entities, graph.num_relations)
+        model, record = train_auxiliary(training, graph.validation, model_kwargs={"embedding_dim": 4}, epochs=1)
+        save_model(tmp_path / name, model, record)
+        return tmp_path / name
+
+    right = trained("right.safetensors", graph.training.mapped_triples)
+    assert check_auxiliary(graph, right)["verdict"] == PASSES
+    leaky = torch.cat([graph.training.mapped_triples, graph.testing.mapped_triples[:1]])
+    found = check_auxiliary(graph, trained("leaky.safetensors", leaky))
     assert found["verdict"] == FAILS
     assert "the digests of the triples differ" in found["evidence"]
-    assert check_auxiliary(load_dataset("nations"), seen)["verdict"] == FAILS
+    assert check_auxiliary(load_dataset("nations"), right)["verdict"] == FAILS

@@ -197,14 +197,14 @@ def test_trials_that_need_those_before_them_are_one_job(change: dict[str, Any]) 
 @pytest.mark.parametrize(("models", "expected"), [(None, ["TransE", "DistMult"]), (["DistMult"], ["DistMult"])])
 def test_the_reference_is_one_study_a_model(models: list[str] | None, expected: list[str]) -> None:
     namespace = common("studies", "reference_loop", "reference_models", "reference_row", "applicable_samplers")
-    reference = {"training_loop": "lcwa", "models": models}
+    reference = {"training_loop": "lcwa", "models": models, "loss": "bce", "batch_size": 9}
     config = {"samplers": ["basic"], "models": ["TransE", "DistMult"], "negatives": [1, 2], "reference": reference}
     namespace.update(config=config, DATASETS=["a", "b"], is_applicable=lambda dataset, sampler: True)
     found = [study for study in namespace["studies"]() if study["sampler"] == "lcwa"]
     assert [(study["dataset"], study["model"]) for study in found] == [(d, m) for d in "ab" for m in expected]
     assert {study["negatives"] for study in found} == {0}
     assert len(namespace["studies"]()) == len(found) + 2 * 2 * 2
-    assert namespace["reference_row"]() == {"sampler": "lcwa", "models": expected}
+    assert namespace["reference_row"]() == {"sampler": "lcwa", "models": expected, "loss": "bce", "batch_size": 9}
     reference["training_loop"] = None
     assert namespace["reference_row"]() is None
     assert {study["sampler"] for study in namespace["studies"]("a")} == {"basic"}

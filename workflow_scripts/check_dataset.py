@@ -5,7 +5,7 @@ from pathlib import Path
 from negsamp.checks import check_auxiliary, check_empty_pools, check_fallback
 from negsamp.datasets import SchemaDataset
 from negsamp.hpo import Options, Study, suggest, trial_seed
-from negsamp.io import job_log, read_json, write_json
+from negsamp.io import job_log, write_json
 
 with job_log(snakemake.log[0]):
     params, pools = snakemake.params, dict(zip(snakemake.params.samplers, snakemake.input.pools, strict=True))
@@ -29,5 +29,5 @@ with job_log(snakemake.log[0]):
                 threads=params.threads,
             )
         )
-    rows += [check_auxiliary(dataset, read_json(path)) for path in snakemake.input.auxiliary]
+    rows += [check_auxiliary(dataset, path) for path in snakemake.input.auxiliary]
     write_json(snakemake.output.verdicts, rows)

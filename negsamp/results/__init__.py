@@ -1,7 +1,7 @@
 """From the files of the chain to what is published: read them, lay out tables, draw figures."""
 
 from negsamp.results.catalogue import TABLES
-from negsamp.results.claims import claims_of, claims_table, published_table
+from negsamp.results.claims import claims_of, claims_table
 from negsamp.results.collect import (
     average_seeds,
     read_auxiliaries,
@@ -23,6 +23,7 @@ from negsamp.results.figures import (
     write_figure,
 )
 from negsamp.results.grid import Grid
+from negsamp.results.published import published_table
 from negsamp.results.tables import (
     Table,
     auxiliary_table,

@@ -1,6 +1,7 @@
 """All tables by their names in the workflow."""
 
-from negsamp.results.claims import claims_table, published_table
+from negsamp.results.claims import claims_table
+from negsamp.results.published import published_table
 from negsamp.results.tables import (
     auxiliary_table,
     cost_table,

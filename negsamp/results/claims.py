@@ -1,12 +1,10 @@
-"""The paper's claims, each tested on what was run, and the numbers that others published beside ours."""
+"""The paper's claims, each tested on what was run."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +12,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from negsamp.choice import OBJECTIVE
-from negsamp.results.collect import FALLBACK, STUDY, Paths, read_tables
+from negsamp.results.collect import FALLBACK, STUDY, Paths, read_pools, read_tables
 from negsamp.results.comparison import BASELINE, COMPARED
 from negsamp.results.tables import Table, sampler_label
 from negsamp.significance import BETTER, EQUAL, UNDECIDED
 
-__all__ = ["HOLDS", "HOLDS_NOT", "claims_of", "claims_table", "published_table"]
+__all__ = ["HOLDS", "HOLDS_NOT", "claims_of", "claims_table"]
 
 HOLDS, HOLDS_NOT = "holds", "does not hold"
 
@@ -64,7 +62,7 @@ def claims_table(pools: Paths, link_prediction: Paths, auxiliary: Paths) -> Tabl
     scores = read_tables(link_prediction, [*STUDY, *COMPARED, FALLBACK, *_COUNTS], STUDY)
     quality = read_tables(auxiliary, ["dataset", OBJECTIVE], ["dataset"])
     evidence = Evidence(
-        pools=_read_pools(pools),
+        pools=read_pools(pools),
         comparisons=scores[scores["verdict"].notna()],
         auxiliary=quality.set_index("dataset")[OBJECTIVE],
     )
@@ -101,12 +99,6 @@ def claims_of(folders: Iterable[Path]) -> Table:
         datasets = read_tables([folder / "datasets.csv"], ["dataset"], ["dataset"])["dataset"]
         found["link_prediction"] += [folder / f"link_prediction/{dataset}.csv" for dataset in datasets]
     return claims_table(**found)
-
-
-def _read_pools(paths: Paths) -> pd.DataFrame:
-    key = ["dataset", "sampler", "side"]
-    found = read_tables(paths, [*key, "mean", "share_at_most_0"], key)
-    return found[found["side"] == "both"]
 
 
 def _answers(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
@@ -227,42 +219,3 @@ def _no_pool(evidence: Evidence) -> tuple[str, str]:
     if not is_often.all():
         return HOLDS_NOT, said
     return (HOLDS if len(is_often) == 2 else UNDECIDED), said
-
-
-def published_table(pools: Paths, link_prediction: Paths) -> Table:
-    """Put numbers that others published beside those of one experiment or several.
-
-    :param pools: a ``tables/pools.csv`` of each experiment
-    :param link_prediction: a ``tables/link_prediction/{dataset}.csv`` of each data set
-
-    :raises InputError: if a table is missing or damaged, or two have a row in common
-    """
-    mrr = f"{OBJECTIVE}_mean"
-    sizes = _read_pools(pools).set_index(["dataset", "sampler"])["mean"]
-    found = read_tables(link_prediction, [*STUDY, mrr], STUDY)
-    scores = found[found[mrr].notna()].set_index(STUDY)[mrr]
-    text = Path(__file__).with_name("published.toml").read_text(encoding="utf-8")
-    rows, shown = [], []
-    for number in tomllib.loads(text)["number"]:
-        if number["quantity"] == "mean_pool":
-            ours, form = sizes.get((number["dataset"], number["sampler"])), ",.1f"
-            what = f"mean pool of {sampler_label(number['sampler'])}"
-        else:
-            key = (number["dataset"], number["model"], number["sampler"], number["negatives"])
-            ours, form = scores.get(key), ".3f"
-            what = f"test MRR of {number['model']}, {sampler_label(number['sampler'])}, {number['negatives']} negatives"
-        row: dict[str, Any] = {**number, "ours": ours, "difference": None if ours is None else ours - number["value"]}
-        rows.append(row)
-        told = [UNDECIDED, "—"] if ours is None else [f"{ours:{form}}", f"{row['difference']:+{form}}"]
-        shown.append([number["dataset"], what, f"{number['value']:{form}}", *told, number["source"]])
-    return Table(
-        raw=pd.DataFrame(rows),
-        display=pd.DataFrame(shown, columns=["data set", "what", "published", "ours", "difference", "source"]),
-        title="Published numbers beside ours",
-        label="published",
-        notes=(
-            "Compared where this experiment ran on the same data set, byte for byte, and with the same study; test MRR "
-            "is a mean over its seeds."
-        ),
-        text_columns=2,
-    )

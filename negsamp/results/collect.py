@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from negsamp.choice import choose
 from negsamp.errors import InputError
@@ -25,11 +28,13 @@ __all__ = [
     "STUDY",
     "TRIALS",
     "Paths",
+    "ReciprocalRanks",
     "average_seeds",
     "read_auxiliaries",
     "read_chosen",
     "read_finals",
     "read_histograms",
+    "read_pools",
     "read_reciprocal_ranks",
     "read_reports",
     "read_statistics",
@@ -272,13 +277,21 @@ def read_auxiliaries(paths: Paths) -> pd.DataFrame:
     return _read(paths, rows, columns, ["dataset"], kind="a record of an auxiliary model")
 
 
-def read_reciprocal_ranks(paths: Paths) -> dict[tuple[str, str, str, int, int], pd.DataFrame]:
+class ReciprocalRanks(NamedTuple):
+    """What a retraining made of the test triples."""
+
+    #: a digest of the triples, in their order
+    triples: str
+    #: shape: (num_triples,), the mean over both sides; empty where the retraining failed
+    values: NDArray[np.float32]
+
+
+def read_reciprocal_ranks(paths: Paths) -> dict[tuple[str, str, str, int, int], ReciprocalRanks]:
     """Read the ranks of retrainings, and average the reciprocals over the two sides of each triple.
 
     :param paths: ``seed-{seed}.ranks.csv.gz`` files, in their folders ``{dataset}/{model}/{sampler}/{negatives}/``
 
-    :returns: data set, model, sampler, number of negatives and seed → columns ``head``, ``relation``, ``tail``,
-        ``reciprocal_rank``; one row a test triple, none where the retraining failed
+    :returns: data set, model, sampler, number of negatives and seed → what was found
 
     :raises InputError: if a file is missing or damaged, or lies elsewhere
     """
@@ -291,9 +304,10 @@ def read_reciprocal_ranks(paths: Paths) -> dict[tuple[str, str, str, int, int], 
                 "{dataset}/{model}/{sampler}/{negatives}/seed-{seed}.ranks.csv.gz"
             )
         ranks = read_ranks(path)
-        mean = (1 / ranks["head_rank"] + 1 / ranks["tail_rank"]) / 2
+        mean = ((1 / ranks["head_rank"] + 1 / ranks["tail_rank"]) / 2).to_numpy(np.float32)
+        ids = ranks[["head", "relation", "tail"]].to_numpy(np.int64)
         key = (place["dataset"], place["model"], place["sampler"], int(place["negatives"]), int(place["seed"]))
-        found[key] = ranks[["head", "relation", "tail"]].assign(reciprocal_rank=mean)
+        found[key] = ReciprocalRanks(hashlib.sha256(ids.tobytes()).hexdigest(), mean)
     return found
 
 
@@ -326,6 +340,13 @@ def read_tables(paths: Paths, columns: Sequence[str], key: Sequence[str]) -> pd.
             f"{first['path']}: {', '.join(map(str, first[[*key]]))} is in another table too; give only one"
         )
     return found[[*columns]].reset_index(drop=True)
+
+
+def read_pools(paths: Paths) -> pd.DataFrame:
+    """Read tables of pools, both sides together: data set, sampler, mean size, and the share without a pool."""
+    key = ["dataset", "sampler", "side"]
+    found = read_tables(paths, [*key, "mean", "share_at_most_0"], key)
+    return found[found["side"] == "both"]
 
 
 def average_seeds(finals: pd.DataFrame) -> pd.DataFrame:

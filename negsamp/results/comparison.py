@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from negsamp.errors import InputError
-from negsamp.results.collect import STUDY
+from negsamp.results.collect import STUDY, ReciprocalRanks
 from negsamp.results.grid import Study
 from negsamp.significance import compare_paired, holm, verdict_of
 
@@ -24,7 +24,7 @@ COMPARED = ["difference", "difference_low", "difference_high", "p_value", "p_hol
 
 
 def compare_samplers(
-    ranks: Mapping[tuple[str, str, str, int, int], pd.DataFrame],
+    ranks: Mapping[tuple[str, str, str, int, int], ReciprocalRanks],
     studies: Sequence[Study],
     seeds: Sequence[int],
     baseline: str = BASELINE,
@@ -43,7 +43,7 @@ def compare_samplers(
 
     :raises InputError: if ranks are missing, or of other triples than the baseline's
     """
-    differences: dict[tuple[Any, ...], dict[str, NDArray[np.float64]]] = {}
+    differences: dict[tuple[Any, ...], dict[str, NDArray[np.float32]]] = {}
     names: dict[str, Study] = {}
     for study in studies:
         dataset, model, sampler, negatives = study
@@ -51,7 +51,7 @@ def compare_samplers(
         if sampler == baseline or other not in studies:
             continue
         pairs = [(_of(ranks, study, seed), _of(ranks, other, seed)) for seed in seeds]
-        rows = [_subtract(mine, theirs, study) for mine, theirs in pairs if len(mine) and len(theirs)]
+        rows = [_subtract(mine, theirs, study) for mine, theirs in pairs if len(mine.values) and len(theirs.values)]
         if rows:
             stacked = np.stack(rows)
             names[name := "/".join(map(str, study))] = study
@@ -71,7 +71,7 @@ def compare_samplers(
     return pd.DataFrame(table, columns=[*STUDY, *COMPARED])
 
 
-def _of(ranks: Mapping[tuple[str, str, str, int, int], pd.DataFrame], study: Study, seed: int) -> pd.DataFrame:
+def _of(ranks: Mapping[tuple[str, str, str, int, int], ReciprocalRanks], study: Study, seed: int) -> ReciprocalRanks:
     try:
         return ranks[(*study, seed)]
     except KeyError:
@@ -79,9 +79,7 @@ def _of(ranks: Mapping[tuple[str, str, str, int, int], pd.DataFrame], study: Stu
         raise InputError(f"the ranks of a retraining ({name}) are in none of the files given; run its job") from None
 
 
-def _subtract(one: pd.DataFrame, other: pd.DataFrame, study: Study) -> NDArray[np.float64]:
-    triples = ["head", "relation", "tail"]
-    if not one[triples].equals(other[triples]):
+def _subtract(one: ReciprocalRanks, other: ReciprocalRanks, study: Study) -> NDArray[np.float32]:
+    if one.triples != other.triples:
         raise InputError(f"the ranks of {study} are of other test triples than those of its baseline; run both again")
-    difference: NDArray[np.float64] = (one["reciprocal_rank"] - other["reciprocal_rank"]).to_numpy()
-    return difference
+    return one.values - other.values

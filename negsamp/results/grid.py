@@ -26,7 +26,8 @@ class Grid:
     seeds: Sequence[int] = ()
     #: the data sets and samplers that do not go together
     not_applicable: Collection[Sequence[str]] = ()
-    #: the row that samples no negatives: the training loop, as ``sampler``, and the ``models`` it is run for
+    #: the row that samples no negatives: the training loop, as ``sampler``, the ``models`` it is run for, and their
+    #: ``loss`` and ``batch_size``
     reference: Mapping[str, Any] | None = None
 
     @property

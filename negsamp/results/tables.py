@@ -13,7 +13,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -140,6 +140,17 @@ class Table:
     def caption(self) -> str:
         """The title and the notes."""
         return f"{self.title}. {self.notes}".strip()
+
+    def under_budget(self, timeout: float) -> Table:
+        """Mark a table as one that another machine may not reproduce.
+
+        :param timeout: the seconds after which a study started no further trial
+        """
+        mark = (
+            f"A study starts no trial after {timeout:,g} s, so that another machine may run other trials: "
+            "not reproducible to the byte."
+        )
+        return replace(self, notes=f"{self.notes} {mark}".strip())
 
     def to_latex(self) -> str:
         r"""Return a ``table`` environment, or a ``longtable`` where the rows do not fit on a page."""
@@ -321,7 +332,7 @@ def auxiliary_table(auxiliaries: Paths, *, grid: Grid) -> Table:
 
 
 def link_prediction_table(
-    finals: Paths, trials: Paths, ranks: Paths, *, grid: Grid, planned: int | None = None, timeout: float | None = None
+    finals: Paths, trials: Paths, ranks: Paths, *, grid: Grid, planned: int | None = None
 ) -> Table:
     """Compare samplers and numbers of negatives by link prediction on test, the best of each column in bold.
 
@@ -333,7 +344,6 @@ def link_prediction_table(
     :param ranks: a ``seed-{seed}.ranks.csv.gz`` of each study and seed
     :param grid: what is compared, on one data set
     :param planned: the trials that a study has if time is not up
-    :param timeout: the seconds after which a study started no further trial
 
     :raises InputError: if a record is missing or damaged
     """
@@ -387,7 +397,7 @@ def link_prediction_table(
         notes=(
             f"{', '.join(map(_count, ranked)) or 'No'} test triples ranked, {over}; the best of each column in bold. "
             "By fallback: the share of slots that neither the sampler's own pool filled nor nothing. "
-            f"{_of_comparisons(len(compared), len(seeds))}{_of_timeout(timeout, missing)}"
+            f"{_of_comparisons(len(compared), len(seeds))}{_of_reference(grid)}{_of_cuts(missing)}"
             f"Trials: {tried:,}, failed: {tried_failed:,}{f', pruned: {pruned:,}' if pruned else ''}. "
             f"Retrainings: {runs:,}, failed and left out: {runs_failed:,}. "
             f"Studies without a result: {sum(row['state'] == _FAILED for row in found):,}."
@@ -552,14 +562,16 @@ def _of_comparisons(number: int, seeds: int) -> str:
     )
 
 
-def _of_timeout(timeout: float | None, missing: int) -> str:
-    """Warn of what depends on how fast a machine is, and tell how many trials were not started."""
-    if timeout is None:
+def _of_reference(grid: Grid) -> str:
+    """Tell what is different about the row without sampled negatives."""
+    if grid.reference is None:
         return ""
-    return (
-        f"A study starts no trial after {timeout:,g} s, which cut off {missing:,} trials; another machine may "
-        "run others: not reproducible to the byte. "
-    )
+    loss, batch = grid.reference["loss"], grid.reference["batch_size"]
+    return f"No sampling: {', '.join(grid.reference['models'])} alone, with the loss {loss} and {batch:,} a batch. "
+
+
+def _of_cuts(missing: int) -> str:
+    return f"Trials that were not started, since time was up: {missing:,}. " if missing else ""
 
 
 def _wanted_finals(finals: Paths, grid: Grid) -> pd.DataFrame:

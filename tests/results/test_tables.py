@@ -302,19 +302,23 @@ class TestLinkPrediction:
         finals += [records.final(**study, seed=seed, mrr=0.4, slots=None) for seed in [0, 1]]
         trials += [records.trials(**study)]
         ranks += [records.ranks(**study, seed=seed, ranks=[2.0] * 40) for seed in [0, 1]]
-        reference = {"sampler": "lcwa", "models": ["DistMult"]}
+        reference = {"sampler": "lcwa", "models": ["DistMult"], "loss": "bce", "batch_size": 5}
         table = tables.link_prediction_table(finals, trials, ranks, grid=replace(GRID, reference=reference))
+        assert "No sampling: DistMult alone, with the loss bce and 5 a batch." in table.caption
         name = {"sampler": "no sampling (LCWA)", "negatives": "—"}
         assert cell(table, ("DistMult", "MRR"), **name) == "0.400 ± 0.000"
         assert cell(table, ("TransE", "MRR"), **name) == "not run"
         assert cell(table, ("DistMult", "MRR"), sampler="typed") == "not applicable"
 
     def test_a_limit_of_time_is_told(self, finals: list[Path], trials: list[Path], ranks: list[Path]) -> None:
-        table = tables.link_prediction_table(
-            finals, trials, ranks, grid=replace(GRID, seeds=[0]), planned=40, timeout=60
-        )
+        table = tables.link_prediction_table(finals, trials, ranks, grid=replace(GRID, seeds=[0]), planned=40)
         # 8 studies of 40 trials, of which 30 each were run
-        assert "no trial after 60 s, which cut off 80 trials; another machine may run others: not" in table.caption
+        assert "Trials that were not started, since time was up: 80." in table.caption
+        assert table.under_budget(60).caption.endswith(
+            "no trial after 60 s, so that another machine may run other trials: not reproducible to the byte."
+        )
+        whole = tables.link_prediction_table(finals, trials, ranks, grid=replace(GRID, seeds=[0]), planned=30)
+        assert "time was up" not in whole.caption
 
     def test_names_ranks_that_are_absent(self, finals: list[Path], trials: list[Path], ranks: list[Path]) -> None:
         with pytest.raises(InputError, match=r"the ranks of a retraining \(.*sampler basic, negatives 1, seed 1\)"):
