@@ -52,7 +52,7 @@ for _name in FOLDERS:
     if _name in REGISTRY:
         raise WorkflowError(f"config, folders: {_name!r} is a registered data set; give the folder another name")
 for _name, _range in config["hpo"]["space"].items():
-    if "low" in _range and not (0 if _range.get("log") else float("-inf")) < _range["low"] < _range["high"]:
+    if isinstance(_range, dict) and not (0 if _range.get("log") else float("-inf")) < _range["low"] < _range["high"]:
         raise WorkflowError(f"config, hpo.space.{_name}: low must be below high, and above 0 where log is true")
 if config["hpo"]["pruner"] and (config["hpo"]["sampler"] != "tpe" or config["early_stopping"]["patience"] is None):
     raise WorkflowError("config, hpo.pruner: it needs hpo.sampler tpe and an early_stopping.patience; set both")

@@ -38,7 +38,9 @@ def test_nothing_ranked_is_a_file_without_rows(tmp_path: Path) -> None:
     assert list(frame) == ["head", "relation", "tail", "head_rank", "tail_rank"]
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"head,relation\n1,2\n"), gzip.compress(b""), b""])
+@pytest.mark.parametrize(
+    "content", [b"no gzip", gzip.compress(b"head,relation\n1,2\n", mtime=0), gzip.compress(b"", mtime=0), b""]
+)
 def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bad.csv.gz"
     path.write_bytes(content)

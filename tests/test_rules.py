@@ -15,7 +15,7 @@ from names import MODELS
 from pykeen.models import ERModel, model_resolver
 from pykeen.sampling import negative_sampler_resolver
 from pykeen.training import SLCWATrainingLoop, training_loop_resolver
-from snakemake.utils import validate
+from snakemake.utils import update_config, validate
 
 from negsamp import SAMPLERS, RefreshTrainingCallback
 from negsamp.auxiliary import train_auxiliary
@@ -326,8 +326,12 @@ def test_an_unknown_key_is_refused_by_name(place: str) -> None:
         ("hpo.timeout", 0, "0 is less than or equal to the minimum"),
         ("early_stopping.patience", 0, "0 is less than the minimum"),
         ("reference.training_loop", "slcwa", "'slcwa' is not one of"),
-        ("hpo.space.margin", {"choices": []}, "is not valid under any of the given schemas"),
-        ("hpo.space.margin", {"choices": [1.0], "low": 1.0}, "is not valid under any of the given schemas"),
+        ("hpo.space.margin", [], "is not valid under any of the given schemas"),
+        (
+            "hpo.space.margin",
+            {"low": 1.0, "high": 2.0, "choices": [1.0]},
+            "is not valid under any of the given schemas",
+        ),
         ("hpo.space.learning_rate", {"low": 0.1}, "is not valid under any of the given schemas"),
         ("hpo.space.learning_rate", 0.1, "is not of type 'object'|is not valid under any"),
         ("auxiliary.learning_rate", 0, "0 is less than or equal to the minimum"),
@@ -346,3 +350,14 @@ def test_a_missing_key_is_named(missing: str) -> None:
     config = {key: value for key, value in SMALLEST.items() if key != missing}
     with pytest.raises(jsonschema.ValidationError, match=rf"'{missing}' is a required property"):
         jsonschema.Draft202012Validator(SCHEMA).validate(config)
+
+
+def test_an_overlay_replaces_values_by_bounds_and_bounds_by_values() -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    bounds = {"low": 1.0, "high": 10.0}
+    update_config(config, {"hpo": {"space": {"margin": bounds, "learning_rate": [0.1]}}})
+    validate(config, str(ROOT / "rules/schemas/config.schema.yaml"))
+    assert config["hpo"]["space"]["margin"] == bounds
+    assert config["hpo"]["space"]["learning_rate"] == [0.1]
+    update_config(config, {"hpo": {"space": {"l2_weight": {"high": 0.1}}}})
+    assert config["hpo"]["space"]["l2_weight"] == {"low": 1e-6, "high": 0.1, "log": True}

@@ -4,12 +4,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from negsamp.bench.build import in_fresh_process
 from negsamp.bench.throughput import Record
 from negsamp.datasets import SchemaDataset
-from negsamp.hpo import Options, SearchOptions, Study, run_trials
+from negsamp.hpo import Options, SearchOptions, Space, Study, run_trials
 from negsamp.io import write_jsonl
 from negsamp.pools import save_stage
 from negsamp.sampling import PoolNegativeSampler, make_sampler
@@ -17,10 +16,10 @@ from negsamp.sampling import PoolNegativeSampler, make_sampler
 __all__ = ["measure_trials"]
 
 #: one setting, since time does not depend on it
-SPACE: dict[str, dict[str, Any]] = {
-    "margin": {"choices": [1]},
-    "learning_rate": {"choices": [1e-3]},
-    "l2_weight": {"choices": [1e-4]},
+SPACE: Space = {
+    "margin": [1],
+    "learning_rate": [1e-3],
+    "l2_weight": [1e-4],
 }
 
 

@@ -2,7 +2,7 @@
 
 from negsamp.choice import choose
 from negsamp.hpo.optuna_studies import SequentialStudy, write_studies
-from negsamp.hpo.space import Search, SearchOptions, suggest, trial_seed
+from negsamp.hpo.space import Search, SearchOptions, Space, suggest, trial_seed
 from negsamp.hpo.study import Tracking, retrain, run_trials
 from negsamp.hpo.training import LOOPS, Options, Outcome, Study, Training, takes_margin
 
@@ -13,6 +13,7 @@ __all__ = [
     "Search",
     "SearchOptions",
     "SequentialStudy",
+    "Space",
     "Study",
     "Tracking",
     "Training",

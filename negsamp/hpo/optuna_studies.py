@@ -12,7 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from negsamp.choice import OBJECTIVE
-from negsamp.hpo.space import SearchOptions, distributions_of, quiet_optuna, sampler_of
+from negsamp.hpo.space import SearchOptions, Space, distributions_of, quiet_optuna, sampler_of
 from negsamp.hpo.training import Study
 from negsamp.io import atomic_path
 
@@ -79,9 +79,7 @@ class SequentialStudy:
             self._study.tell(trial, record["metrics"][OBJECTIVE] if record["state"] == "complete" else 0.0)
 
 
-def write_studies(
-    path: str | os.PathLike[str], records: Iterable[Mapping[str, Any]], space: Mapping[str, Mapping[str, Any]]
-) -> None:
+def write_studies(path: str | os.PathLike[str], records: Iterable[Mapping[str, Any]], space: Space) -> None:
     """Write trials to one journal file, a study for each, as ``optuna-dashboard`` and Optuna's plots read it.
 
     :param path: the file
@@ -107,7 +105,7 @@ def _open(journal: Path, study: Study, pruner: BasePruner | None = None) -> optu
     )
 
 
-def _frozen(record: Mapping[str, Any], space: Mapping[str, Mapping[str, Any]]) -> FrozenTrial:
+def _frozen(record: Mapping[str, Any], space: Space) -> FrozenTrial:
     # a model that takes no regularizer, or a loss without margin, has no such parameter
     parameters = {name: value for name, value in record["parameters"].items() if value is not None}
     distributions = distributions_of(space)

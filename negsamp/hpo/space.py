@@ -1,10 +1,10 @@
 """The search space, and the parameters of a trial: found by its number, or from what the trials before it gave."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
@@ -16,6 +16,7 @@ from negsamp.io import stable_seed
 __all__ = [
     "Search",
     "SearchOptions",
+    "Space",
     "distributions_of",
     "quiet_optuna",
     "sampler_of",
@@ -23,6 +24,8 @@ __all__ = [
     "trial_seed",
 ]
 
+#: name → the values that are chosen among, or ``low`` and ``high`` and whether they are ``log``
+Space: TypeAlias = Mapping[str, Sequence[float] | Mapping[str, Any]]
 #: Optuna's samplers: random search, a quasi-random sequence, and the tree-structured Parzen estimator
 Search = Literal["random", "qmc", "tpe"]
 
@@ -32,7 +35,7 @@ class SearchOptions:
     """How settings are searched for."""
 
     #: see :func:`negsamp.hpo.suggest`
-    space: Mapping[str, Mapping[str, Any]]
+    space: Space
     #: the base seed of the experiment
     seed: int = 0
     #: see :func:`negsamp.hpo.suggest`; ``"tpe"`` learns from the trials before, so that these must run in order
@@ -45,7 +48,7 @@ class SearchOptions:
 
 
 def suggest(
-    space: Mapping[str, Mapping[str, Any]],
+    space: Space,
     seed: int,
     dataset: str,
     model: str,
@@ -56,7 +59,7 @@ def suggest(
 
     They depend neither on the sampler nor on the number of negatives: these are compared on equal settings.
 
-    :param space: name → ``{"choices": [...]}`` or ``{"low": ..., "high": ..., "log": ...}``
+    :param space: name → a list of values, or ``{"low": ..., "high": ..., "log": ...}``
     :param seed: the base seed of the experiment
     :param dataset: the data set's name
     :param model: the model's name
@@ -105,7 +108,7 @@ def trial_seed(seed: int, dataset: str, model: str, trial: int | str) -> int:
     return stable_seed(seed, dataset, model, trial, "training")
 
 
-def distributions_of(space: Mapping[str, Mapping[str, Any]]) -> dict[str, BaseDistribution]:
+def distributions_of(space: Space) -> dict[str, BaseDistribution]:
     """Return Optuna's distributions, in an order that does not depend on the config's."""
     return {name: _distribution(space[name]) for name in sorted(space)}
 
@@ -121,7 +124,7 @@ def quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(verbosity)
 
 
-def _distribution(options: Mapping[str, Any]) -> BaseDistribution:
-    if "choices" in options:
-        return CategoricalDistribution(options["choices"])
+def _distribution(options: Sequence[float] | Mapping[str, Any]) -> BaseDistribution:
+    if isinstance(options, Sequence):
+        return CategoricalDistribution(options)
     return FloatDistribution(options["low"], options["high"], log=options.get("log", False))

@@ -12,7 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from negsamp.hpo import SearchOptions, SequentialStudy, Study, suggest, write_studies
 
 SPACE = {
-    "margin": {"choices": [1.0, 2.0, 5.0]},
+    "margin": [1.0, 2.0, 5.0],
     "learning_rate": {"low": 1e-4, "high": 1e-1, "log": True},
     "l2_weight": {"low": 1e-6, "high": 1e-2, "log": True},
 }

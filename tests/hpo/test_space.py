@@ -11,7 +11,7 @@ from scipy import stats
 from negsamp.hpo import suggest, trial_seed
 
 SPACE = {
-    "margin": {"choices": [1.0, 2.0, 5.0, 10.0]},
+    "margin": [1.0, 2.0, 5.0, 10.0],
     "learning_rate": {"low": 1.0e-3, "high": 1.0e-1, "log": True},
     "l2_weight": {"low": 1.0e-6, "high": 1.0e-2, "log": True},
 }

@@ -27,7 +27,7 @@ from negsamp.hpo import study as module
 from negsamp.hpo.training import Outcome
 
 SPACE = {
-    "margin": {"choices": [1.0, 2.0]},
+    "margin": [1.0, 2.0],
     "learning_rate": {"low": 1e-3, "high": 1e-1, "log": True},
     "l2_weight": {"low": 1e-6, "high": 1e-2, "log": True},
 }
@@ -149,7 +149,7 @@ def test_whatever_decides_the_result_makes_another_trial(
         {"code": "abd"},
         {"threads": 2},
         {"search": SearchOptions(SPACE, seed=1)},
-        {"search": SearchOptions({**SPACE, "margin": {"choices": [3.0]}})},
+        {"search": SearchOptions({**SPACE, "margin": [3.0]})},
         {"search": SearchOptions(SPACE, sampler="qmc")},
         {"study": dataclasses.replace(STUDY, sampler="corrupt")},
         {"study": dataclasses.replace(STUDY, negatives=3)},
