@@ -46,7 +46,7 @@ rule checks:
     conda:
         "../envs/negsamp.yaml"
     shell:
-        "tee {log} < {input}"
+        "tee {log} < {input}; ! grep -q '| fails ' {input}"
 
 
 rule first_experiments:

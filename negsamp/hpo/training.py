@@ -27,6 +27,7 @@ from pykeen.typing import LongTensor
 from pykeen.utils import resolve_device
 
 from negsamp.callbacks import BestEpochTrainingCallback, RefreshTrainingCallback
+from negsamp.choice import OBJECTIVE
 from negsamp.datasets import SchemaDataset
 from negsamp.errors import InputError
 from negsamp.evaluation import FastRankBasedEvaluator
@@ -40,8 +41,6 @@ __all__ = ["LOOPS", "Options", "Outcome", "Study", "Training", "takes_margin"]
 
 #: PyKEEN's training loops that sample no negatives; a study may name one in place of a sampler, with 0 negatives
 LOOPS = ("lcwa", "symmetriclcwa")
-
-_MRR = "inverse_harmonic_mean_rank"
 
 
 class Outcome(NamedTuple):
@@ -223,7 +222,7 @@ class Training:
                 "stopper": "early",
                 "stopper_kwargs": {
                     **options.early_stopping,
-                    "metric": f"both.realistic.{_MRR}",
+                    "metric": f"both.realistic.{OBJECTIVE}",
                     "best_model_path": best_model_path,
                     "result_callbacks": [note],
                 },

@@ -19,6 +19,7 @@ from negsamp.errors import InputError
 from negsamp.io import read_json, read_jsonl
 from negsamp.pipeline import METRICS as PYKEEN_METRICS
 from negsamp.ranks import read_ranks
+from negsamp.results.grid import Grid
 
 __all__ = [
     "FALLBACK",
@@ -33,6 +34,7 @@ __all__ = [
     "read_auxiliaries",
     "read_chosen",
     "read_finals",
+    "read_finals_of",
     "read_histograms",
     "read_pools",
     "read_reciprocal_ranks",
@@ -216,6 +218,17 @@ def read_finals(paths: Paths) -> pd.DataFrame:
     known = [*STUDY, "inferred", "state", "reason", *PARAMETERS, *METRICS]
     columns = [*known, "seed", "ranked_triples", "slots", FALLBACK]
     return _read(paths, rows, columns, key=[*STUDY, "seed"], kind="a retraining of a study")
+
+
+def read_finals_of(paths: Paths, grid: Grid) -> pd.DataFrame:
+    """Read the retrainings of a grid: of each study one for each seed, in their order.
+
+    :param paths: ``seed-{seed}.json`` files, these and maybe others
+
+    :raises InputError: if a file is missing or damaged
+    """
+    wanted = [(*study, seed) for study in grid.studies() for seed in grid.seeds]
+    return require(read_finals(paths), [*STUDY, "seed"], wanted, "the retraining of a study")
 
 
 def read_timings(paths: Paths) -> pd.DataFrame:

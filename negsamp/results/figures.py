@@ -17,8 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
+from negsamp.choice import OBJECTIVE
 from negsamp.io import atomic_path
-from negsamp.results.collect import FALLBACK, STUDY, Paths, average_seeds, read_finals, read_histograms, require
+from negsamp.results.collect import FALLBACK, Paths, average_seeds, read_finals_of, read_histograms, require
 from negsamp.results.comparison import BASELINE
 from negsamp.results.grid import Grid
 from negsamp.results.tables import sampler_label
@@ -99,8 +100,8 @@ def negatives_figure(finals: Paths, *, grid: Grid) -> Figure:
 
     :raises InputError: if a record is missing or damaged
     """
-    means = average_seeds(_finals(finals, grid))
-    mrr = {name: f"inverse_harmonic_mean_rank_{name}" for name in ("mean", "std")}
+    means = average_seeds(read_finals_of(finals, grid))
+    mrr = {name: f"{OBJECTIVE}_{name}" for name in ("mean", "std")}
     means = means.rename(columns={column: name for name, column in mrr.items()})
     panels = {model: ("test MRR", _by_sampler(means[means["model"] == model])) for model in grid.models}
     return _lines_figure(panels, grid)
@@ -118,16 +119,15 @@ def fallback_figure(finals: Paths, *, grid: Grid) -> Figure:
 
     :raises InputError: if a record is missing or damaged
     """
-    runs = _finals(finals, grid)
+    runs = read_finals_of(finals, grid)
     counted = runs[runs[FALLBACK].notna()].assign(mean=runs[FALLBACK])
     shares = counted.groupby(["sampler", "negatives"]).agg({"mean": "mean", "inferred": "any"}).reset_index()
     panels = {"all models": ("slots filled by the fallback", _by_sampler(shares.assign(std=np.nan)))}
     if BASELINE in grid.samplers:
         keys = ["model", "negatives", "seed"]
-        mrr = "inverse_harmonic_mean_rank"
-        baseline = runs[runs["sampler"] == BASELINE].set_index(keys)[mrr].rename("baseline")
+        baseline = runs[runs["sampler"] == BASELINE].set_index(keys)[OBJECTIVE].rename("baseline")
         gaps = runs.join(baseline, on=keys)
-        gaps = gaps.assign(gap=gaps[mrr] - gaps["baseline"])
+        gaps = gaps.assign(gap=gaps[OBJECTIVE] - gaps["baseline"])
         found = gaps.groupby(["model", "sampler", "negatives"]).agg(
             mean=("gap", "mean"), std=("gap", "std"), inferred=("inferred", "any")
         )
@@ -135,12 +135,6 @@ def fallback_figure(finals: Paths, *, grid: Grid) -> Figure:
             of_model = found.loc[model].reset_index() if model in found.index else found.iloc[:0].reset_index()
             panels[model] = ("test MRR above random", _by_sampler(of_model))
     return _lines_figure(panels, grid)
-
-
-def _finals(finals: Paths, grid: Grid) -> pd.DataFrame:
-    """Read the retrainings that a figure shows."""
-    runs = [(*study, seed) for study in grid.studies() for seed in grid.seeds]
-    return require(read_finals(finals), [*STUDY, "seed"], runs, "the retraining of a study")
 
 
 def _by_sampler(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:

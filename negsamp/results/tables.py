@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from negsamp.choice import OBJECTIVE
 from negsamp.io import atomic_path
 from negsamp.results.collect import (
     FALLBACK,
@@ -32,7 +33,7 @@ from negsamp.results.collect import (
     average_seeds,
     read_auxiliaries,
     read_chosen,
-    read_finals,
+    read_finals_of,
     read_reciprocal_ranks,
     read_reports,
     read_statistics,
@@ -75,7 +76,7 @@ SAMPLER_LABELS = {
 }
 
 #: the metrics of the link prediction table
-_RANKING = {"inverse_harmonic_mean_rank": "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
+_RANKING = {OBJECTIVE: "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
 
 _NOTHING = "—"
 _COMPLETE = "complete"
@@ -348,7 +349,7 @@ def link_prediction_table(
     :raises InputError: if a record is missing or damaged
     """
     keys, seeds = grid.rows(), grid.seeds
-    wanted = _wanted_finals(finals, grid)
+    wanted = read_finals_of(finals, grid)
     compared = compare_samplers(read_reciprocal_ranks(ranks), grid.studies(), seeds)
     comparisons = {tuple(row[name] for name in STUDY): row for row in compared.to_dict("records")}
     ranked = wanted.loc[wanted["state"] == _COMPLETE, "ranked_triples"].unique()
@@ -423,7 +424,7 @@ def parameters_table(trials: Paths, *, grid: Grid) -> Table:
             weight = "no regularizer" if math.isnan(row["l2_weight"]) else f"{row['l2_weight']:.2e}"
             margin = "no margin" if math.isnan(row["margin"]) else f"{row['margin']:g}"
             setting = [margin, _number(row["learning_rate"], ".2e"), weight]
-            mrr, low, high = (_number(row[name], ".3f") for name in ["inverse_harmonic_mean_rank", *INTERVAL])
+            mrr, low, high = (_number(row[name], ".3f") for name in [OBJECTIVE, *INTERVAL])
             cells = [_count(row["trial"]), *setting, f"{mrr} [{low}, {high}]"]
         rows.append([*_names(row), *cells, *[_count(row.get(name)) for name in TRIALS]])
     searched = ["trial", "margin", "learning rate", "L2 weight", "validation MRR", *TRIALS]
@@ -463,7 +464,7 @@ def slots_table(finals: Paths, *, grid: Grid) -> Table:
     states: dict[Row, str] = {key: _NOT_APPLICABLE if key[3] is None else _FAILED for key in keys}
     counts: dict[Row, dict[str, int]] = {key: {} for key in keys}
     inferred: dict[Row, bool] = {}
-    for record in _wanted_finals(finals, grid).to_dict("records"):
+    for record in read_finals_of(finals, grid).to_dict("records"):
         if record["state"] != _COMPLETE:
             continue
         key = (record["dataset"], record["model"], record["sampler"], record["negatives"])
@@ -572,12 +573,6 @@ def _of_reference(grid: Grid) -> str:
 
 def _of_cuts(missing: int) -> str:
     return f"Trials that were not started, since time was up: {missing:,}. " if missing else ""
-
-
-def _wanted_finals(finals: Paths, grid: Grid) -> pd.DataFrame:
-    """Read the retrainings of studies, one for each seed."""
-    wanted = [(*study, seed) for study in grid.studies() for seed in grid.seeds]
-    return require(read_finals(finals), [*STUDY, "seed"], wanted, "the retraining of a study")
 
 
 def _rows(
