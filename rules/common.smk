@@ -250,8 +250,8 @@ def pool_statistics(*datasets):
 
 #: the tables over all data sets; link prediction has one a data set
 TABLES = ("datasets", "pools", "auxiliary", "parameters", "slots", "cost", "claims", "published")
-#: those that no trial stands behind
-UNTRAINED = ("datasets", "pools", "auxiliary")
+#: those that say the same whichever trials were run
+UNTRAINED = ("datasets", "pools", "auxiliary", "checks")
 #: those that are made where they are asked for, by their targets
 VERDICTS = ("checks", "first_experiments")
 #: the figures of one data set that are made of retrainings

@@ -43,7 +43,7 @@ class SearchOptions:
     #: ``"median"``: Optuna's pruner gives up a trial that falls behind half of those before it after as many epochs,
     #: for ``"tpe"`` and trainings with early stopping, whose evaluations it looks at
     pruner: Literal["median"] | None = None
-    #: seconds of training and evaluation after which a study starts no further trial; None: no limit
+    #: seconds of trials, whatever came of them, after which a study starts no further one; None: no limit
     timeout: float | None = None
 
 

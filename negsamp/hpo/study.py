@@ -12,7 +12,7 @@ from negsamp.choice import choose
 from negsamp.datasets import SchemaDataset
 from negsamp.errors import InputError
 from negsamp.hpo.optuna_studies import SequentialStudy
-from negsamp.hpo.process import NO_COST, run_isolated, was_killed
+from negsamp.hpo.process import NO_COST, run_forked, run_isolated, was_killed
 from negsamp.hpo.space import SearchOptions, suggest, trial_seed
 from negsamp.hpo.training import Options, Outcome, Study, Training, versions
 from negsamp.io import digest, file_hash, read_json, tensors_digest, write_json
@@ -97,7 +97,9 @@ def run_trials(
 
     :returns: the records and the costs of the trials, in their order; fewer than were asked for if time was up
     """
-    ran_on = [threads, str(resolve_device(options.device)), versions()]
+    # asked in a fork: a process that has looked for a GPU cannot leave it to its children
+    device = run_forked("looking for the device", lambda: str(resolve_device(options.device)), threads)
+    ran_on = [threads, device, versions()]
     inputs = [code, ran_on, dataset.report, _content(dataset), pools and file_hash(pools, "sha256")]
     decisive = [inputs, asdict(study), asdict(options), search.pruner]
     journal = parts / f"{digest([decisive, search.space, search.seed])}.journal"

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from copy import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from negsamp.datasets import SchemaDataset, generate
 from negsamp.errors import InputError
@@ -191,6 +193,19 @@ def test_another_machine_makes_another_trial(
     monkeypatch.setattr(module, name, lambda *arguments: "another")
     run(trials=[0])
     assert len(trained) == 2
+
+
+def test_a_gpu_is_left_to_the_trainings(trained: list[Training], run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    this = os.getpid()
+
+    def look() -> bool:
+        # CUDA cannot be used in a fork of a process that has asked for it
+        assert os.getpid() != this
+        return False
+
+    monkeypatch.setattr(torch.cuda, "is_available", look)
+    run(trials=[0])
+    assert len(trained) == 1
 
 
 def test_the_search_decides_on_the_settings(trained: list[Training], run: Run) -> None:
