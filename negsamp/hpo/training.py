@@ -292,7 +292,7 @@ class Stopwatch:
             self.seconds += time.perf_counter() - start
             return drawn
 
-        return type(sampler.__name__, (sampler,), {"sample": sample, "__module__": sampler.__module__})
+        return type(sampler.__name__, (sampler,), {"sample": sample})
 
 
 def takes_margin(loss: str) -> bool:

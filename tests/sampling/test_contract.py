@@ -107,7 +107,8 @@ for _cls in SAMPLERS.values():
 def test_every_sampler_has_a_case():
     def concrete(cls: type) -> Iterator[type]:
         for sub in cls.__subclasses__():
-            if sub.__module__.startswith("negsamp.") and not inspect.isabstract(sub):
+            # trainings that ran before in this process leave classes with timed draws
+            if sub.__module__.startswith("negsamp.sampling.") and not inspect.isabstract(sub):
                 yield sub
             yield from concrete(sub)
 
