@@ -12,8 +12,10 @@ import jsonschema
 import pytest
 import yaml
 from names import MODELS
+from pykeen.losses import loss_resolver
 from pykeen.models import ERModel, model_resolver
 from pykeen.sampling import negative_sampler_resolver
+from pykeen.trackers import tracker_resolver
 from pykeen.training import SLCWATrainingLoop, training_loop_resolver
 from snakemake.utils import update_config, validate
 
@@ -110,6 +112,13 @@ def test_loops_without_negatives_are_pykeens() -> None:
     assert common()["LOOPS"] == set(loops) == set(LOOPS)
     for name in loops:
         assert not issubclass(training_loop_resolver.lookup(name), SLCWATrainingLoop)
+
+
+def test_losses_and_trackers_are_pykeens() -> None:
+    assert SCHEMA["$defs"]["loss"]["enum"] == sorted(loss_resolver.lookup_dict)
+    trackers = SCHEMA["properties"]["tracking"]["properties"]["result_tracker"]["items"]["enum"]
+    # one keeps what it is told in memory alone
+    assert trackers == sorted(tracker_resolver.lookup_dict.keys() - {"python"})
 
 
 @pytest.mark.parametrize("place", ["models", "auxiliary"])

@@ -1,8 +1,8 @@
 """A study: its trials, and the retraining of the setting that is chosen among them."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,61 +10,17 @@ from pykeen.utils import resolve_device
 
 from negsamp.choice import choose
 from negsamp.datasets import SchemaDataset
-from negsamp.errors import InputError
 from negsamp.hpo.optuna_studies import SequentialStudy
 from negsamp.hpo.process import NO_COST, run_forked, run_isolated, was_killed
 from negsamp.hpo.space import SearchOptions, suggest, trial_seed
+from negsamp.hpo.tracking import Tracking
 from negsamp.hpo.training import Options, Outcome, Study, Training, versions
 from negsamp.io import digest, file_hash, read_json, tensors_digest, write_json
 from negsamp.triples import triples_digest
 
-__all__ = ["Tracking", "retrain", "run_trials"]
+__all__ = ["retrain", "run_trials"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """PyKEEN's result trackers, of which each training has its own."""
-
-    #: their names: ``csv``, ``json``, ``tensorboard``, ``mlflow``, ``wandb``, …
-    result_tracker: Sequence[str] = ()
-    #: the options of each; ``{dataset}``, ``{model}``, ``{sampler}``, ``{negatives}`` and ``{run}`` in a text stand for
-    #: those of the training
-    result_tracker_kwargs: Sequence[Mapping[str, Any]] = ()
-
-    def of(self, study: Study, run: str) -> dict[str, Any]:
-        """Return the options of PyKEEN's pipeline.
-
-        :param study: the study
-        :param run: which of its trainings
-
-        :raises InputError: if a text has another field in braces, or there are not as many options as names
-        """
-        if not self.result_tracker:
-            return {}
-        if len(self.result_tracker_kwargs) != len(self.result_tracker):
-            raise InputError(
-                "tracking: result_tracker_kwargs has not as many entries as result_tracker; give {} for none"
-            )
-        fields = {**asdict(study), "run": run}
-        return {
-            "result_tracker": list(self.result_tracker),
-            "result_tracker_kwargs": [
-                {name: _filled(name, value, fields) for name, value in kwargs.items()}
-                for kwargs in self.result_tracker_kwargs
-            ],
-        }
-
-
-def _filled(name: str, value: Any, fields: Mapping[str, Any]) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return value.format(**fields)
-    except (KeyError, IndexError, ValueError) as error:
-        known = ", ".join(f"{{{field}}}" for field in fields)
-        raise InputError(f"tracking: {name} is {value!r}; a text may have {known} alone") from error
 
 
 def run_trials(

@@ -297,6 +297,9 @@ def test_each_training_has_its_own_trackers(trained: list[Training], run: Run, n
     assert [training.tracking["result_tracker_kwargs"] for training in trained] == [
         [{"path": f"logs/TransE/random-2/trial-{trial}.csv"}, {"offline": True}] for trial in range(3)
     ]
+    assert [training.tracking["metadata"] for training in trained] == [
+        {"title": f"nations/TransE/random/2/trial-{trial}"} for trial in range(3)
+    ]
     # who is told decides no result
     assert len(run()) == 3
     assert len(trained) == 3
@@ -308,6 +311,8 @@ def test_trackers_that_make_no_sense_are_refused() -> None:
     assert Tracking().of(STUDY, "trial-0") == {}
     with pytest.raises(InputError, match=r"path is 'a/\{trial\}'; a text may have \{dataset\}, \{model\}"):
         Tracking(["csv"], [{"path": "a/{trial}"}]).of(STUDY, "trial-0")
+    with pytest.raises(InputError, match="no result tracker 'cvs'; it has console, csv, json"):
+        Tracking(["cvs"], [{}]).of(STUDY, "trial-0")
     with pytest.raises(InputError, match="not as many entries as result_tracker"):
         Tracking(["csv"], []).of(STUDY, "trial-0")
 

@@ -22,7 +22,7 @@ from pykeen.training.training_loop import NonFiniteLossError
 from negsamp.datasets import SchemaDataset
 from negsamp.errors import InputError
 from negsamp.evaluation import FastRankBasedEvaluator
-from negsamp.hpo import Training
+from negsamp.hpo import Tracking, Training
 from negsamp.hpo import training as module
 from negsamp.pipeline import METRICS
 from negsamp.pools import save_stage
@@ -420,12 +420,13 @@ def test_a_loop_without_negatives_is_a_study(loop: str, make_training: Make) -> 
     assert record["metrics"] != make_training("DistMult", loop, 0, **options, random_seed=2).run().record["metrics"]
 
 
-def test_a_tracker_is_told(make_training: Make, tmp_path: Path) -> None:
-    path = tmp_path / "made/for/it.csv"
-    tracking = {"result_tracker": ["csv"], "result_tracker_kwargs": [{"path": str(path)}]}
-    training = dataclasses.replace(make_training(epochs=3), tracking=tracking)
-    record = training.run().record
-    assert path.read_text(encoding="utf-8").count(",loss,") == 3
+@pytest.mark.parametrize(("name", "loss"), [("csv", ",loss,"), ("json", '{"metrics": {"loss":')])
+def test_a_tracker_is_told(name: str, loss: str, make_training: Make, tmp_path: Path) -> None:
+    path = tmp_path / f"made/for/it.{name}"
+    training = make_training(epochs=3)
+    tracking = Tracking([name], [{"path": str(path)}]).of(training.study, "trial-0")
+    record = dataclasses.replace(training, tracking=tracking).run().record
+    assert path.read_text(encoding="utf-8").count(loss) == 3
     assert record == make_training(epochs=3).run().record
 
 
