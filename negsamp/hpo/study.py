@@ -131,12 +131,12 @@ def retrain(
     """
     best = choose(list(trials))
     random_seed = trial_seed(seed, study.dataset, study.model, "retrained")
+    trackers = tracking.of(study, f"seed-{seed}") if tracking else {}
+    # a parameter that is not taken was not recorded, and is not asked for; nor is any where no trial finished
+    parameters = best["parameters"] or {}
+    training = Training(dataset, study, parameters, random_seed, options, pools, "testing", trackers)
     if best["state"] == "failed":
-        record = {key: value for key, value in best.items() if key not in ("trials", "failed", "pruned")}
-        outcome = Outcome({**record, "random_seed": random_seed}, NO_COST, None)
+        outcome = Outcome(training.record(reason=best["reason"]), NO_COST, None)
     else:
-        # a parameter that is not taken was not recorded, and is not asked for
-        trackers = tracking.of(study, f"seed-{seed}") if tracking else {}
-        training = Training(dataset, study, best["parameters"], random_seed, options, pools, "testing", trackers)
         outcome = run_isolated(training, threads)
     return outcome._replace(record={**outcome.record, "trial": best["trial"], "seed": seed})

@@ -7,7 +7,7 @@ import platform
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -88,6 +88,13 @@ class Options:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     #: options of :class:`negsamp.RefreshTrainingCallback`, for pools that are found by the model in training
     refresh: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse options of the loss that would fail in each training, or be replaced silently."""
+        known = sorted(set(_options_of(self.loss)) - {"margin"})
+        if unknown := sorted(set(self.loss_kwargs) - set(known)):
+            found = "hpo.space searches for the margin" if "margin" in unknown else f"it has {', '.join(known)}"
+            raise InputError(f"loss_kwargs: no option {unknown[0]!r} of the loss {self.loss!r} can be given; {found}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,12 +307,16 @@ def takes_margin(loss: str) -> bool:
 
     :raises InputError: if PyKEEN has no such loss
     """
+    return "margin" in _options_of(loss)
+
+
+def _options_of(loss: str) -> Collection[str]:
     try:
         found = loss_resolver.lookup(loss)
     except KeyError as error:
         known = ", ".join(sorted(loss_resolver.options))
         raise InputError(f"unknown loss {loss!r}; PyKEEN knows {known}") from error
-    return "margin" in inspect.signature(found).parameters
+    return inspect.signature(found).parameters
 
 
 def versions() -> dict[str, str]:

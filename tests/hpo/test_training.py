@@ -22,7 +22,7 @@ from pykeen.training.training_loop import NonFiniteLossError
 from negsamp.datasets import SchemaDataset
 from negsamp.errors import InputError
 from negsamp.evaluation import FastRankBasedEvaluator
-from negsamp.hpo import Tracking, Training
+from negsamp.hpo import Options, Tracking, Training
 from negsamp.hpo import training as module
 from negsamp.pipeline import METRICS
 from negsamp.pools import save_stage
@@ -490,6 +490,16 @@ def test_stored_pools_give_what_built_ones_give(
     assert stored["slots"]["everything"] > 0
 
 
-def test_an_unknown_loss_is_named(make_training: Make) -> None:
+def test_an_unknown_loss_is_named() -> None:
     with pytest.raises(InputError, match=r"unknown loss 'hinges'; PyKEEN knows .*crossentropy.*marginranking"):
-        make_training(loss="hinges").run()
+        Options(loss="hinges")
+
+
+def test_options_that_the_loss_does_not_take_are_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"no option 'temperature' of the loss 'nssa' .*it has adversarial_temperature, re"
+    ):
+        Options(loss="nssa", loss_kwargs={"temperature": 1.0})
+    with pytest.raises(InputError, match="'margin' of the loss 'nssa' can be given; hpo"):
+        Options(loss="nssa", loss_kwargs={"margin": 9.0})
+    Options(loss="nssa", loss_kwargs={"adversarial_temperature": 1.0})
