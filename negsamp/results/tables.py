@@ -396,8 +396,9 @@ def link_prediction_table(
         title=f"Link prediction on {grid.dataset}",
         label=f"link-prediction-{grid.dataset}",
         notes=(
-            f"{', '.join(map(_count, ranked)) or 'No'} test triples ranked, {over}; the best of each column in bold. "
-            "By fallback: the share of slots that neither the sampler's own pool filled nor nothing. "
+            f"{', '.join(map(_count, ranked)) or 'No'} test triples, both sides, ranked among all entities but other "
+            f"known positives of any split, ties by the mean rank; {over}, not over other choices of a trial. The best "
+            "of each column in bold. By fallback: the share of slots that a fallback filled, a mean over the models. "
             f"{_of_comparisons(len(compared), len(seeds))}{_of_reference(grid)}{_of_cuts(missing)}"
             f"Trials: {tried:,}, failed: {tried_failed:,}{f', pruned: {pruned:,}' if pruned else ''}. "
             f"Retrainings: {runs:,}, failed and left out: {runs_failed:,}. "
@@ -542,8 +543,9 @@ def cost_table(timings: Paths, *, grid: Grid) -> Table:
         title="Cost",
         label="cost",
         notes=(
-            f"Seconds of training and evaluation are means over those of {len(grid.seeds)} retrainings that finished, "
-            "peak memory is the maximum; the trials' seconds are a sum over those that finished: "
+            "Seconds by the wall clock, which other work on the machine lengthens: means over those of "
+            f"{len(grid.seeds)} retrainings that finished, where peak memory is the maximum, and a sum over those of "
+            "the trials that finished: "
             f"{int(trials['trials_s'].notna().sum()):,} of {len(trials):,}. "
             "Measured, and so different from run to run. "
             f"Run with {'; or '.join(versions)}."
