@@ -119,7 +119,7 @@ def nearest_by_faiss(
     try:
         import faiss
     except ImportError as error:
-        raise InputError("search='faiss' needs the package faiss: pip install 'negsamp[faiss]'") from error
+        raise InputError("search='faiss' needs the package faiss: pip install faiss-cpu") from error
     points, wanted = entities.float().cpu().numpy(), queries.float().cpu().numpy()
     if metric == "cosine":
         points, wanted = points.copy(), wanted.copy()

@@ -277,7 +277,7 @@ def test_what_goes_together():
 def test_without_faiss_it_is_said_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch):
     # None stands for a module that cannot be imported
     monkeypatch.setitem(sys.modules, "faiss", None)
-    message = r"search='faiss' needs the package faiss: pip install 'negsamp\[faiss\]'"
+    message = "search='faiss' needs the package faiss: pip install faiss-cpu"
     with pytest.raises(InputError, match=message):
         make(name)
     with pytest.raises(InputError, match=message):
