@@ -17,7 +17,8 @@ class TolerantJSONResultTracker(JSONResultTracker):
     """PyKEEN's own fails on the pipeline's parameters that are objects, such as the loss; here their class is named."""
 
     def _write(self, obj: object) -> None:
-        print(json.dumps(obj, default=lambda value: type(value).__name__), file=self.file, flush=True)
+        self.file.write(json.dumps(obj, default=lambda value: type(value).__name__) + "\n")
+        self.file.flush()
 
 
 @dataclass(frozen=True)

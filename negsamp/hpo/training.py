@@ -93,7 +93,8 @@ class Options:
         """Refuse options of the loss that would fail in each training, or be replaced silently."""
         known = sorted(set(_options_of(self.loss)) - {"margin"})
         if unknown := sorted(set(self.loss_kwargs) - set(known)):
-            found = "hpo.space searches for the margin" if "margin" in unknown else f"it has {', '.join(known)}"
+            is_searched = "margin" in unknown and takes_margin(self.loss)
+            found = "hpo.space searches for the margin" if is_searched else f"it has {', '.join(known)}"
             raise InputError(f"loss_kwargs: no option {unknown[0]!r} of the loss {self.loss!r} can be given; {found}")
 
 

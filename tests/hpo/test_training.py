@@ -502,4 +502,6 @@ def test_options_that_the_loss_does_not_take_are_refused() -> None:
         Options(loss="nssa", loss_kwargs={"temperature": 1.0})
     with pytest.raises(InputError, match="'margin' of the loss 'nssa' can be given; hpo"):
         Options(loss="nssa", loss_kwargs={"margin": 9.0})
+    with pytest.raises(InputError, match="'margin' of the loss 'crossentropy' can be given; it has "):
+        Options(loss="crossentropy", loss_kwargs={"margin": 9.0})
     Options(loss="nssa", loss_kwargs={"adversarial_temperature": 1.0})
