@@ -317,7 +317,14 @@ def _options_of(loss: str) -> Collection[str]:
     except KeyError as error:
         known = ", ".join(sorted(loss_resolver.options))
         raise InputError(f"unknown loss {loss!r}; PyKEEN knows {known}") from error
-    return inspect.signature(found).parameters
+    options: set[str] = set()
+    for cls in inspect.getmro(found):
+        parameters = inspect.signature(cls).parameters.values()
+        options |= {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
+        # what a class takes by any name goes to the one above it
+        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return options
 
 
 def versions() -> dict[str, str]:

@@ -505,3 +505,7 @@ def test_options_that_the_loss_does_not_take_are_refused() -> None:
     with pytest.raises(InputError, match="'margin' of the loss 'crossentropy' can be given; it has "):
         Options(loss="crossentropy", loss_kwargs={"margin": 9.0})
     Options(loss="nssa", loss_kwargs={"adversarial_temperature": 1.0})
+    # one that hands on what it does not name
+    Options(loss="focal", loss_kwargs={"gamma": 1.0, "reduction": "sum"})
+    with pytest.raises(InputError, match="'kwargs' of the loss 'focal' can be given; it has alpha, gamma, reduction"):
+        Options(loss="focal", loss_kwargs={"kwargs": 1})
