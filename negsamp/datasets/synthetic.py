@@ -3,17 +3,23 @@
 from itertools import product
 
 import torch
-from pykeen.typing import LongTensor
+from pykeen.typing import BoolTensor, LongTensor
 from torch import Tensor
 
 from negsamp.datasets.dataset import SchemaDataset
 from negsamp.datasets.registry import SYNTHETIC
 from negsamp.errors import InputError
 
-__all__ = ["generate"]
+__all__ = ["CARDINALITIES", "generate"]
+
+#: how many heads a tail can have, and how many tails a head
+CARDINALITIES = ("one_to_one", "one_to_many", "many_to_one", "many_to_many")
 
 #: numbers of the latent space that entities lie in
 LATENT_DIM = 8
+
+#: relations of all four cardinalities, in turns
+MIXED = "mixed"
 
 
 def generate(
@@ -24,6 +30,13 @@ def generate(
     depth: int = 3,
     branching: int = 2,
     nearest: int = 10,
+    skew: float = 0.5,
+    cardinality: str = "many_to_many",
+    inverse: float = 0.0,
+    duplicate: float = 0.0,
+    noise: float = 0.0,
+    untyped: float = 0.0,
+    undeclared: float = 0.0,
     seed: int = 0,
 ) -> SchemaDataset:
     """Make a typed graph whose relations are translations between the regions of classes.
@@ -39,15 +52,32 @@ def generate(
     :param depth: the number of levels of classes below the root
     :param branching: the number of children of each class that is not a leaf
     :param nearest: how many tails a head and relation can have
+    :param skew: Zipf's exponent of the popularity of heads: 0 where all are equal
+    :param cardinality: of every relation, one of :data:`CARDINALITIES`; ``"mixed"``: all in turns. An inverse has its
+        relation's turned round, and noise gives heads more tails.
+    :param inverse: the share of relations that stand in pairs which link the same entities in opposite directions
+    :param duplicate: the share of relations that stand in pairs which link the same entities in the same direction
+    :param noise: the share of triples whose tail is outside the range of their relation
+    :param untyped: the share of entities whose class is not listed
+    :param undeclared: the share of domains and ranges that are not declared
     :param seed: the seed of a generator of its own; the global one is left alone
 
-    :raises InputError: if there are too few entities or relations, or too few or too many triples
+    :raises InputError: if there are too few entities or relations, too few or too many triples, or a share is none
     """
     leaves = branching**depth
     if min(depth, branching, num_relations, nearest) < 1 or num_entities < 2 * leaves:
         raise InputError(
             f"synthetic: {num_entities} entities, {num_relations} relations, depth {depth}, branching {branching}, "
             f"nearest {nearest}; all must be positive, with two entities for each of the {leaves} leaf classes"
+        )
+    shares = {"inverse": inverse, "duplicate": duplicate, "noise": noise, "untyped": untyped, "undeclared": undeclared}
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise InputError(f"synthetic: {name} is {share}; it must be a share from 0 to 1")
+    if inverse + duplicate > 1 or cardinality not in (*CARDINALITIES, MIXED):
+        raise InputError(
+            f"synthetic: inverse {inverse} and duplicate {duplicate} must be at most 1 together, and cardinality "
+            f"{cardinality!r} one of {', '.join(CARDINALITIES)}, {MIXED}"
         )
     generator = torch.Generator().manual_seed(seed)
     tree = [path for level in range(depth + 1) for path in product(range(branching), repeat=level)]
@@ -56,13 +86,32 @@ def generate(
     # a leaf of the tree is one of the last classes
     entity_class = leaf_of + len(tree) - leaves
     entities = centres[entity_class] + 0.3 * _normal(num_entities, LATENT_DIM, generator=generator)
-    domains, ranges = _choose_classes(len(tree), num_relations, generator)
-    vectors = centres[ranges] - centres[domains] + 0.3 * _normal(num_relations, LATENT_DIM, generator=generator)
+    # the second of each pair of relations is made from the first
+    num_inverse, num_duplicate = (round(share * num_relations / 2) for share in (inverse, duplicate))
+    num_own = num_relations - num_inverse - num_duplicate
+    domains, ranges = _choose_classes(len(tree), num_own, generator)
+    vectors = centres[ranges] - centres[domains] + 0.3 * _normal(num_own, LATENT_DIM, generator=generator)
     inside = torch.tensor([[tree[i][: len(path)] == path for i in entity_class.tolist()] for path in tree])
 
-    candidates, scores = _score_candidates(entities, vectors, inside[domains], inside[ranges], nearest, generator)
-    chosen, num_cover = _choose_triples(candidates, scores, num_triples, num_entities, num_relations)
+    popularity = (1 / torch.arange(1, num_entities + 1, dtype=torch.double)) ** skew
+    popularity = popularity[torch.randperm(num_entities, generator=generator)]
+    candidates, scores = _score_candidates(
+        entities, vectors, inside[domains], inside[ranges], popularity, nearest, generator
+    )
+    candidates, scores = _keep_cardinality(candidates, scores, cardinality, num_entities, num_own)
+    candidates, scores = _pair_relations(candidates, scores, num_inverse, num_duplicate, num_own)
+    firsts, seconds = slice(num_inverse), slice(num_inverse, num_inverse + num_duplicate)
+    domains, ranges = (
+        torch.cat([own, other[firsts], own[seconds]]) for own, other in ((domains, ranges), (ranges, domains))
+    )
+    num_noise = round(noise * num_triples)
+    chosen, num_cover = _choose_triples(candidates, scores, num_triples - num_noise, num_entities, num_relations)
+    if num_noise:
+        chosen = torch.cat([chosen, _make_noise(chosen, ~inside[ranges], num_noise, generator)])
     splits = _split(chosen, num_cover, num_triples // 10, generator)
+    # last, so that the triples are the same whatever is known of them
+    is_untyped = _choose_share(num_entities, untyped, generator)
+    is_undeclared = _choose_share(2 * num_relations, undeclared, generator)
 
     entity_names = _names("entity", num_entities, 4)
     relation_names = _names("relation", num_relations, 2)
@@ -77,17 +126,30 @@ def generate(
         mapping=({n: i for i, n in enumerate(entity_names)}, {n: i for i, n in enumerate(relation_names)}),
         metadata={
             "entity_classes": {
-                name: [class_names[i]] for name, i in zip(entity_names, entity_class.tolist(), strict=True)
+                name: [class_names[i]]
+                for name, i, is_hidden in zip(entity_names, entity_class.tolist(), is_untyped.tolist(), strict=True)
+                if not is_hidden
             },
             "domain_range": {
-                name: {"domain": class_names[domain], "range": class_names[range_]}
-                for name, domain, range_ in zip(relation_names, domains.tolist(), ranges.tolist(), strict=True)
+                name: {
+                    side: class_names[number]
+                    for side, number, is_hidden in zip(("domain", "range"), numbers, hidden, strict=True)
+                    if not is_hidden
+                }
+                for name, numbers, hidden in zip(
+                    relation_names,
+                    torch.stack([domains, ranges], dim=-1).tolist(),
+                    is_undeclared.view(-1, 2).tolist(),
+                    strict=True,
+                )
             },
             "subclass_of": {name_of[path]: [name_of[path[:-1]]] for path in tree if path},
         },
         source=(
             f"made by negsamp.datasets.generate(num_entities={num_entities}, num_relations={num_relations}, "
-            f"num_triples={num_triples}, depth={depth}, branching={branching}, nearest={nearest}, seed={seed})"
+            f"num_triples={num_triples}, depth={depth}, branching={branching}, nearest={nearest}, skew={skew}, "
+            f"cardinality={cardinality!r}, inverse={inverse}, duplicate={duplicate}, noise={noise}, untyped={untyped}, "
+            f"undeclared={undeclared}, seed={seed})"
         ),
         place=SYNTHETIC,
     )
@@ -126,6 +188,7 @@ def _score_candidates(
     vectors: Tensor,
     in_domain: Tensor,
     in_range: Tensor,
+    popularity: Tensor,
     nearest: int,
     generator: torch.Generator,
 ) -> tuple[LongTensor, Tensor]:
@@ -137,11 +200,10 @@ def _score_candidates(
     :param vectors: shape: (num_relations, dim)
     :param in_domain: shape: (num_relations, num_entities), whether a relation's domain holds an entity
     :param in_range: the same for its range
+    :param popularity: shape: (num_entities,), how often an entity is a head
 
     :returns: shape: (num_candidates, 3), and (num_candidates,)
     """
-    popularity = 1 / torch.arange(1, len(entities) + 1, dtype=torch.double)
-    popularity = popularity[torch.randperm(len(entities), generator=generator)].sqrt()
     triples, weights = [], []
     for relation, vector in enumerate(vectors):
         heads, tails = in_domain[relation].nonzero().flatten(), in_range[relation].nonzero().flatten()
@@ -157,6 +219,77 @@ def _score_candidates(
         weights.append(weight[found.isfinite()])
     uniform = torch.rand(sum(map(len, weights)), generator=generator, dtype=torch.double)
     return torch.cat(triples), torch.cat(weights).log() - (-uniform.log()).log()
+
+
+def _keep_cardinality(
+    candidates: LongTensor, scores: Tensor, cardinality: str, num_entities: int, num_relations: int
+) -> tuple[LongTensor, Tensor]:
+    """Leave each head one tail, or each tail one head, where it can have but one: the best that is free."""
+    names = CARDINALITIES if cardinality == MIXED else [cardinality]
+    turns = torch.tensor([CARDINALITIES.index(name) for name in names])
+    kinds = turns[torch.arange(num_relations) % len(turns)][candidates[:, 1]]
+    # a kind is two bits: many heads a tail, and many tails a head
+    has_one_tail, has_one_head = kinds % 2 == 0, kinds < 2
+    heads, tails = (candidates[:, 1] * num_entities + candidates[:, column] for column in (0, 2))
+    limits = ((heads, has_one_tail), (tails, has_one_head))
+    kept = torch.zeros(len(candidates), dtype=torch.bool)
+    free = ~kept
+    while free.any():
+        best = free.clone()
+        for pairs, has_one in limits:
+            highest = torch.full((num_relations * num_entities,), -torch.inf, dtype=scores.dtype)
+            highest.scatter_reduce_(0, pairs[free], scores[free], "amax")
+            best &= ~has_one | (scores == highest[pairs])
+        kept |= best
+        free &= ~best
+        for pairs, has_one in limits:
+            is_taken = torch.zeros(num_relations * num_entities, dtype=torch.bool)
+            is_taken[pairs[best & has_one]] = True
+            free &= ~is_taken[pairs]
+    return candidates[kept], scores[kept]
+
+
+def _pair_relations(
+    candidates: LongTensor, scores: Tensor, num_inverse: int, num_duplicate: int, num_own: int
+) -> tuple[LongTensor, Tensor]:
+    """Give the first relations an inverse, and the next ones a duplicate, whose triples are chosen with theirs."""
+    heads, relations, tails = candidates.unbind(dim=-1)
+    turned = relations < num_inverse
+    repeated = (relations >= num_inverse) & (relations < num_inverse + num_duplicate)
+    backward = torch.stack([tails, num_own + relations, heads], dim=-1)[turned]
+    forward = torch.stack([heads, num_own + relations, tails], dim=-1)[repeated]
+    return torch.cat([candidates, backward, forward]), torch.cat([scores, scores[turned], scores[repeated]])
+
+
+def _make_noise(chosen: LongTensor, outside: Tensor, count: int, generator: torch.Generator) -> LongTensor:
+    """Make triples of heads and relations that others have, and tails that are outside the range.
+
+    :param chosen: shape: (num_triples, 3)
+    :param outside: shape: (num_relations, num_entities), whether an entity is outside a relation's range
+
+    :returns: shape: (count, 3)
+    """
+    heads, relations, _ = chosen.unbind(dim=-1)
+    weights = outside[relations].double()
+    weights.scatter_(1, heads.unsqueeze(dim=1), 0.0)
+    uniform = torch.rand(weights.shape, generator=generator, dtype=torch.double)
+    possible = int((weights > 0).sum())
+    # some are the same triple, of two rows: more are taken than are wanted
+    order = (uniform * weights).flatten().argsort(descending=True, stable=True)[: min(4 * count, possible)]
+    row, tail = order // weights.shape[1], order % weights.shape[1]
+    found: LongTensor = torch.stack([heads[row], relations[row], tail], dim=-1).unique(dim=0)
+    if len(found) < count:
+        raise InputError(f"synthetic: {len(found)} triples can break a range, not {count}; lower noise or num_triples")
+    return found[torch.randperm(len(found), generator=generator)[:count]]
+
+
+def _choose_share(count: int, share: float, generator: torch.Generator) -> BoolTensor:
+    """Mark a share of so many things at random; shape: (count,)."""
+    chosen = torch.zeros(count, dtype=torch.bool)
+    # nothing is drawn for a share of nothing, so that the graph is the one that it was
+    if share:
+        chosen[torch.randperm(count, generator=generator)[: round(share * count)]] = True
+    return chosen
 
 
 def _choose_triples(
