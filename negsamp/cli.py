@@ -134,6 +134,43 @@ def pools(
             click.echo("{sampler}: {domains} domains and {ranges} ranges are inferred".format(**row, **row["inferred"]))
 
 
+@main.command()
+@click.argument("names", metavar="DATASET...", nargs=-1, required=True)
+@_mirror
+@_json
+def describe(names: tuple[str, ...], mirror: Path | None, as_json: bool) -> None:
+    """Describe the structure of graphs in numbers: each DATASET is a name, or a folder given with a slash.
+
+    Training triples alone are looked at.
+
+    Example: negsamp describe wn18 ./my-graph
+    """
+    from negsamp.datasets import load_dataset
+    from negsamp.descriptors import DESCRIPTORS, describe_dataset
+
+    columns = {}
+    for name in names:
+        loaded = load_dataset(name, mirror=mirror)
+        if loaded.name in columns:
+            raise InputError(f"{name}: another of these graphs is called {loaded.name}, too; describe one at a time")
+        columns[loaded.name] = describe_dataset(loaded)
+    if as_json:
+        click.echo(json.dumps(columns, indent=2))
+        return
+    cells = [
+        [name, *(_cell(found[name]) for found in columns.values()), meaning] for name, meaning in DESCRIPTORS.items()
+    ]
+    aligned = ["left", *["right"] * len(columns), "left"]
+    headers = ["descriptor", *columns, "meaning"]
+    click.echo(tabulate(cells, headers=headers, disable_numparse=True, colalign=aligned))
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+
+
 @main.command(cls=_Numbers)
 @click.argument("dataset", default="synthetic")
 @click.option(

@@ -13,7 +13,8 @@ import negsamp.models
 from negsamp import SAMPLERS
 from negsamp.cli import main
 from negsamp.datasets import SchemaDataset, generate, read_registry, write_folder
-from negsamp.triples import triples_digest
+from negsamp.descriptors import DESCRIPTORS, describe_structure
+from negsamp.triples import TripleSet, triples_digest
 
 #: the samplers that need nothing, and those that need a schema
 PLAIN, TYPED = ["random", "corrupt", "relational"], ["typed", "typedbyclass"]
@@ -100,6 +101,24 @@ def test_the_table_of_data_sets(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("NEGSAMP_MIRROR", "mirror")
     (row,) = [line for line in run("datasets").stdout.splitlines() if line.startswith("wn18 ")]
     assert row.split()[1] == "mirror"
+
+
+# describe
+
+
+def test_graphs_are_described_side_by_side(run: Run, mygraph: SchemaDataset) -> None:
+    found = json.loads(run("describe", "nations", "./mygraph", "--json").stdout)
+    training = mygraph.training
+    triples = TripleSet(training.mapped_triples, training.num_entities, training.num_relations)
+    assert list(found) == ["nations", "mygraph"]
+    assert found["mygraph"] == describe_structure(triples, mygraph.schema)
+    lines = run("describe", "nations", "./mygraph").stdout.splitlines()
+    assert lines[0].split() == ["descriptor", "nations", "mygraph", "meaning"]
+    assert [line.split()[0] for line in lines[2:]] == list(DESCRIPTORS)
+    # counts are whole, shares have three digits, and what cannot be counted is a dash
+    rows = {line.split()[0]: line.split()[1:3] for line in lines[2:]}
+    assert rows["triples"] == ["1,592", f"{len(triples.triples):,}"]
+    assert rows["untyped"] == ["–", "0.000"]
 
 
 # pools

@@ -8,6 +8,7 @@ import torch
 from pykeen.pipeline import pipeline
 
 from negsamp.datasets import SchemaDataset, generate
+from negsamp.descriptors import CARDINALITIES, describe_dataset
 from negsamp.errors import InputError
 
 SMALL = {"num_entities": 40, "num_relations": 4, "num_triples": 200, "depth": 2}
@@ -129,3 +130,105 @@ def test_a_model_learns_it(default: SchemaDataset) -> None:
     )
     random_ranking = sum(1 / rank for rank in range(1, 301)) / 300
     assert result.get_metric("both.realistic.inverse_harmonic_mean_rank") > 4 * random_ranking
+
+
+# One property at a time
+
+BASE = {"num_entities": 200, "num_relations": 20, "num_triples": 1500, "depth": 2}
+
+
+def described(**options: Any) -> dict[str, Any]:
+    dataset = generate(**{**BASE, **options})
+    assert sum(split["distinct"] for split in dataset.report["splits"].values()) == {**BASE, **options}["num_triples"]
+    return describe_dataset(dataset)
+
+
+@pytest.mark.parametrize(
+    ("option", "values", "descriptor", "tolerance"),
+    [
+        ("inverse", (0.0, 0.4, 0.8), "inverse", 0.15),
+        ("duplicate", (0.0, 0.4, 0.8), "duplicate", 0.25),
+        # heads are kept as they are
+        ("noise", (0.0, 0.2, 0.4), "violations", None),
+        ("untyped", (0.0, 0.3, 0.6), "untyped", 0.01),
+        ("undeclared", (0.0, 0.3, 0.6), "undeclared", 0.01),
+        ("skew", (0.0, 1.0, 2.0), "degree_gini", None),
+        ("num_triples", (1000, 1500, 2000), "triples_per_entity", None),
+        ("depth", (1, 2, 3), "class_depth", 0.01),
+    ],
+)
+def test_an_option_moves_its_descriptor(
+    option: str, values: tuple[float, ...], descriptor: str, tolerance: float | None
+) -> None:
+    found = [described(**{option: value})[descriptor] for value in values]
+    assert found[0] < found[1] < found[2]
+    if tolerance is not None:
+        assert found == pytest.approx(values, abs=tolerance)
+
+
+def test_what_is_known_of_the_triples_does_not_change_them() -> None:
+    known, hidden = generate(**BASE), generate(**BASE, untyped=0.4, undeclared=0.6)
+    for split in ("training", "validation", "testing"):
+        assert torch.equal(getattr(known, split).mapped_triples, getattr(hidden, split).mapped_triples)
+
+
+def test_mixed_relations_take_the_cardinalities_in_turns() -> None:
+    dataset = generate(num_entities=200, num_relations=40, num_triples=700, depth=1, cardinality="mixed")
+    triples = all_triples(dataset)
+    for column, kinds in ((0, (0, 2)), (2, (0, 1))):
+        pairs, counts = triples[:, [1, column]].unique(dim=0, return_counts=True)
+        limited = torch.isin(pairs[:, 0] % 4, torch.tensor(kinds))
+        assert counts[limited].max() == 1 < counts[~limited].max()
+
+
+def test_one_to_one_relations_give_an_entity_that_is_left_its_next_best() -> None:
+    one_to_one = {"num_entities": 200, "num_relations": 30, "depth": 2, "nearest": 5, "cardinality": "one_to_one"}
+    # pairs that are each other's best are fewer
+    assert generate(**one_to_one, num_triples=700).training.num_triples == 560
+
+
+@pytest.mark.parametrize("cardinality", CARDINALITIES)
+def test_relations_are_of_the_cardinality(cardinality: str) -> None:
+    dataset = generate(num_entities=200, num_relations=40, num_triples=700, depth=1, cardinality=cardinality)
+    heads_of_tail, tails_of_head = cardinality.split("_to_")
+    triples = all_triples(dataset)
+    for columns, number in (((0, 1), tails_of_head), ((1, 2), heads_of_tail)):
+        _, counts = triples[:, columns].unique(dim=0, return_counts=True)
+        assert (counts.max() == 1) == (number == "one")
+
+
+def test_noise_breaks_ranges_alone() -> None:
+    found = generate(**BASE, noise=0.2)
+    assert found.schema is not None
+    members = found.schema.members().toarray()
+    heads, relations, tails = all_triples(found).numpy().T
+    sides = found.schema.relation_classes().toarray()
+    assert members[sides[2 * relations].argmax(axis=1), heads].all()
+    assert (~members[sides[2 * relations + 1].argmax(axis=1), tails]).sum() == 300
+    assert (heads != tails).all()
+
+
+def test_twins_link_the_same_entities() -> None:
+    triples = set(map(tuple, all_triples(generate(**BASE, inverse=0.5, duplicate=0.5)).tolist()))
+    # relations 0 to 4 have the inverses 10 to 14, 5 to 9 the duplicates 15 to 19
+    twins = [(t, r + 10, h) if r < 5 else (h, r + 10, t) for h, r, t in triples if r < 10]
+    assert sum(twin in triples for twin in twins) > 0.99 * len(twins)
+    assert len(twins) == pytest.approx(len(triples) / 2, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"noise": 1.5}, "noise is 1.5; it must be a share"),
+        ({"untyped": -0.1}, "untyped is -0.1; it must be a share"),
+        ({"inverse": 0.6, "duplicate": 0.6}, "must be at most 1 together"),
+        ({"cardinality": "many"}, "cardinality 'many' one of one_to_one, one_to_many"),
+        (
+            {"noise": 0.9, "num_triples": 600, "num_entities": 20, "num_relations": 2, "depth": 1},
+            "can break a range, not 540; lower noise",
+        ),
+    ],
+)
+def test_properties_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        generate(**{**BASE, **options})
