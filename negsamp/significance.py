@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 __all__ = [
     "BETTER",
     "EQUAL",
+    "LEVEL",
     "UNDECIDED",
     "WORSE",
     "Comparison",
+    "Correlation",
     "compare_paired",
+    "detectable_correlation",
+    "detectable_difference",
     "holm",
     "mean_interval",
+    "rank_correlation",
     "verdict_of",
 ]
 
 #: what is said of a difference, at a level of 5 %; and of what cannot be answered
 BETTER, WORSE, EQUAL, UNDECIDED = "better", "worse", "no difference", "not decided by these data"
-_LEVEL = 0.05
+LEVEL = 0.05
+#: what a study is asked for: to find an effect that is there four times in five
+_POWER = 0.8
+#: up to how many points a correlation is tested by permutations, and how many of them
+_FEW_POINTS, _PERMUTATIONS = 30, 50_000
 
 #: numbers that one step of a bootstrap lays out
 _CHUNK = 1 << 22
@@ -105,12 +117,98 @@ def compare_paired(
     return {name: Comparison(*map(float, values)) for name, *values in columns}
 
 
+@dataclass(frozen=True)
+class Correlation:
+    """How two quantities go together by rank."""
+
+    #: Spearman's coefficient; 0 where one of them is the same everywhere
+    rho: float
+    #: the ends of its 95 % interval
+    low: float
+    high: float
+    #: two-sided, of no correlation
+    p_value: float
+    #: how many points
+    count: int
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Correlation:
+    """Correlate two quantities by Spearman's coefficient, with Bonett and Wright's interval [bonett2000]_.
+
+    Of few points, the p-value is that of a permutation test: exact, or of as many random permutations.
+
+    :param x: shape: (n,)
+    :param y: shape: (n,)
+
+    :returns: what was found; of fewer than four points, or where one quantity is the same everywhere, that nothing is
+        known: an interval from −1 to 1
+    """
+    count = len(x)
+    if count < 4 or len(set(x)) < 2 or len(set(y)) < 2:
+        return Correlation(0.0, -1.0, 1.0, 1.0, count)
+    found = stats.spearmanr(x, y)
+    rho, p_value = float(found.statistic), float(found.pvalue)
+    if count <= _FEW_POINTS:
+        p_value = _permuted(stats.rankdata(x), stats.rankdata(y))
+    # half a step from a perfect order, for which the transformation has no end
+    most = 1 - 6 / (count**3 - count)
+    centre = np.arctanh(np.clip(rho, -most, most))
+    margin = stats.norm.isf(LEVEL / 2) * _error_of_correlation(rho, count)
+    low, high = np.tanh([centre - margin, centre + margin])
+    return Correlation(rho, min(float(low), rho), max(float(high), rho), p_value, count)
+
+
+def _permuted(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Return the share of permutations that go together at least as much, in either direction."""
+    x, y = x - x.mean(), y - y.mean()
+    if math.factorial(len(x)) <= _PERMUTATIONS:
+        orders = np.array(list(itertools.permutations(range(len(x)))))
+        added = 0
+    else:
+        generator = np.random.default_rng(0)
+        orders = generator.permuted(np.tile(np.arange(len(x)), (_PERMUTATIONS, 1)), axis=1)
+        added = 1
+    # ranks are halves: sums that differ do so by more than this
+    as_far = np.abs(y[orders] @ x) >= abs(x @ y) - 1e-6
+    return float((as_far.sum() + added) / (len(orders) + added))
+
+
+def detectable_correlation(count: int) -> float:
+    """Return the smallest correlation that so many points show four times in five, at a level of 5 %.
+
+    :param count: how many points; of fewer than four, none is
+    """
+    if count < 4:
+        return 1.0
+    reach = stats.norm.isf(LEVEL / 2) + stats.norm.isf(1 - _POWER)
+
+    def lacks(rho: float) -> float:
+        return float(reach * _error_of_correlation(rho, count) - np.arctanh(rho))
+
+    most = 1 - 1e-9
+    return float(optimize.brentq(lacks, 0, most)) if lacks(most) < 0 else 1.0
+
+
+def detectable_difference(low: Any, high: Any) -> Any:
+    """Return the smallest difference that a comparison as sure as this one shows four times in five, at 5 %.
+
+    :param low: the lower end of its 95 % interval, or of several
+    :param high: the upper end
+    """
+    error = (high - low) / (2 * stats.norm.isf(LEVEL / 2))
+    return error * (stats.norm.isf(LEVEL / 2) + stats.norm.isf(1 - _POWER))
+
+
+def _error_of_correlation(rho: float, count: int) -> float:
+    return float(np.sqrt((1 + rho**2 / 2) / (count - 3)))
+
+
 def verdict_of(difference: float, p_value: float) -> str:
     """Say whether a difference is surely above or below zero.
 
     :param p_value: corrected, where it is one of several
     """
-    if p_value >= _LEVEL:
+    if p_value >= LEVEL:
         return EQUAL
     return BETTER if difference > 0 else WORSE
 

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from negsamp.significance import compare_paired, holm, mean_interval
+from negsamp.significance import (
+    compare_paired,
+    detectable_correlation,
+    detectable_difference,
+    holm,
+    mean_interval,
+    rank_correlation,
+)
 
 
 @pytest.fixture
@@ -116,3 +123,68 @@ def test_holm_corrects_as_in_its_paper() -> None:
     assert holm([0.5, 0.6]) == [1, 1]
     assert holm([0.02]) == [0.02]
     assert holm([]) == []
+
+
+def correlated(generator: np.random.Generator, rho: float, count: int) -> tuple[list[float], list[float]]:
+    # Pearson's coefficient of a normal pair that has this one of Spearman's
+    pearson = 2 * np.sin(np.pi * rho / 6)
+    x, y = generator.multivariate_normal([0, 0], [[1, pearson], [pearson, 1]], size=count).T
+    return x.tolist(), y.tolist()
+
+
+def test_an_interval_of_a_correlation_covers_it(generator: np.random.Generator) -> None:
+    for rho in (0.0, 0.5, 0.8):
+        found = [rank_correlation(*correlated(generator, rho, 25)) for _ in range(400)]
+        assert 0.91 < np.mean([one.low <= rho <= one.high for one in found]) < 0.985
+        assert np.mean([one.rho for one in found]) == pytest.approx(rho, abs=0.05)
+
+
+def test_a_correlation_is_scipys() -> None:
+    x, y = [1.0, 2.0, 3.0, 4.0, 5.0], [2.0, 1.0, 4.0, 3.0, 5.0]
+    found = rank_correlation(x, y)
+    assert (found.rho, found.count) == (pytest.approx(stats.spearmanr(x, y).statistic), 5)
+    # z = atanh 0.8, its error √((1 + 0.8² / 2) / 2)
+    half = 1.959964 * np.sqrt(1.32 / 2)
+    assert (found.low, found.high) == pytest.approx((np.tanh(1.098612 - half), np.tanh(1.098612 + half)), abs=1e-5)
+
+
+def test_few_points_are_tested_by_their_permutations() -> None:
+    # of the 120 orders of five, 16 go together at least as much as 0.8, in either direction; 2 perfectly
+    assert rank_correlation([1, 2, 3, 4, 5], [2, 1, 4, 3, 5]).p_value == pytest.approx(16 / 120)
+    perfect = rank_correlation([1, 2, 3, 4, 5], [1, 2, 3, 4, 5])
+    assert perfect.p_value == pytest.approx(2 / 120)
+    assert perfect.low < 0.5 < perfect.high == perfect.rho
+    # three values twice: 6! / 2!³ = 90 ways, 2 of them in order
+    assert rank_correlation([0, 0, 1, 1, 2, 2], [1, 2, 3, 4, 5, 6]).p_value == pytest.approx(2 / 90)
+    # more than can be listed are drawn
+    many = rank_correlation(list(range(15)), list(range(15)))
+    assert 0 < many.p_value < 1e-4
+    assert rank_correlation(list(range(15)), list(range(15))) == many
+
+
+@pytest.mark.parametrize("count", [5, 6, 15])
+def test_few_points_that_do_not_go_together_are_seldom_taken_to(generator: np.random.Generator, count: int) -> None:
+    x = (np.arange(count) // 3).tolist()
+    found = [rank_correlation(x, generator.normal(size=count).tolist()).p_value for _ in range(300)]
+    for level in (0.05, 0.15):
+        assert np.mean(np.array(found) <= level) < level + 3 * np.sqrt(level / 300)
+
+
+@pytest.mark.parametrize(("x", "y"), [([1, 2, 3], [1, 2, 3]), ([1, 1, 1, 1], [1, 2, 3, 4]), ([1, 2, 3, 4], [5] * 4)])
+def test_nothing_is_known_of_too_few_points_or_of_what_does_not_move(x: list[float], y: list[float]) -> None:
+    found = rank_correlation(x, y)
+    assert (found.rho, found.low, found.high, found.p_value, found.count) == (0.0, -1.0, 1.0, 1.0, len(x))
+
+
+def test_a_detectable_correlation_is_found_four_times_in_five(generator: np.random.Generator) -> None:
+    rho = detectable_correlation(20)
+    found = [rank_correlation(*correlated(generator, rho, 20)).p_value < 0.05 for _ in range(400)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.1)
+    assert detectable_correlation(100) < rho < detectable_correlation(5) < detectable_correlation(3) == 1
+
+
+def test_a_detectable_difference_is_found_four_times_in_five(generator: np.random.Generator) -> None:
+    error = 0.1
+    difference = detectable_difference(0.5 - 1.96 * error, 0.5 + 1.96 * error)
+    found = np.abs(generator.normal(difference, error, size=10_000)) > 1.96 * error
+    assert found.mean() == pytest.approx(0.8, abs=0.02)

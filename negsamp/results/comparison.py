@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from negsamp.results.collect import STUDY, ReciprocalRanks
 from negsamp.results.grid import Study
 from negsamp.significance import compare_paired, holm, verdict_of
 
-__all__ = ["BASELINE", "COMPARED", "compare_samplers"]
+__all__ = ["BASELINE", "COMPARED", "compare_family", "compare_samplers"]
 
 #: what all are compared with, unless stated otherwise: the same base and filtering, whatever the pools
 BASELINE = "random"
@@ -57,18 +57,31 @@ def compare_samplers(
             names[name := "/".join(map(str, study))] = study
             # seeds matter alike for the trainings of one model
             differences.setdefault((dataset, model, stacked.shape), {})[name] = stacked
+    table = [
+        {**dict(zip(STUDY, names[name], strict=True)), **compared}
+        for name, compared in compare_family(differences.values()).items()
+    ]
+    return pd.DataFrame(table, columns=[*STUDY, *COMPARED])
+
+
+def compare_family(groups: Collection[Mapping[str, NDArray[np.floating]]]) -> dict[str, dict[str, Any]]:
+    """Compare what differs in groups of trainings, as one family of tests.
+
+    :param groups: for trainings whose seeds can be expected to matter equally, name → reciprocal ranks above those of
+        the baseline, see :func:`negsamp.significance.compare_paired`
+
+    :returns: name → :data:`COMPARED`
+    """
     # the smallest p-value that so many draws can give stays small when it is corrected
-    resamples = max(10_000, 200 * len(names))
-    compared = {
-        name: result for group in differences.values() for name, result in compare_paired(group, resamples).items()
-    }
-    corrected = holm([result.p_value for result in compared.values()])
-    table: list[dict[str, Any]] = []
-    for (name, result), p_holm in zip(compared.items(), corrected, strict=True):
+    resamples = max(10_000, 200 * sum(map(len, groups)))
+    found = {name: result for group in groups for name, result in compare_paired(group, resamples).items()}
+    corrected = holm([result.p_value for result in found.values()])
+    compared = {}
+    for (name, result), p_holm in zip(found.items(), corrected, strict=True):
         verdict = verdict_of(result.difference, p_holm)
         values = (result.difference, result.low, result.high, result.p_value, p_holm, verdict)
-        table.append({**dict(zip(STUDY, names[name], strict=True)), **dict(zip(COMPARED, values, strict=True))})
-    return pd.DataFrame(table, columns=[*STUDY, *COMPARED])
+        compared[name] = dict(zip(COMPARED, values, strict=True))
+    return compared
 
 
 def _of(ranks: Mapping[tuple[str, str, str, int, int], ReciprocalRanks], study: Study, seed: int) -> ReciprocalRanks:
