@@ -3,7 +3,7 @@
 from negsamp.choice import choose
 from negsamp.hpo.optuna_studies import SequentialStudy, write_studies
 from negsamp.hpo.space import Search, SearchOptions, Space, suggest, trial_seed
-from negsamp.hpo.study import retrain, run_trials
+from negsamp.hpo.study import content_of, retrain, run_kept, run_trials
 from negsamp.hpo.tracking import Tracking
 from negsamp.hpo.training import LOOPS, Options, Outcome, Study, Training, takes_margin
 
@@ -19,7 +19,9 @@ __all__ = [
     "Tracking",
     "Training",
     "choose",
+    "content_of",
     "retrain",
+    "run_kept",
     "run_trials",
     "suggest",
     "takes_margin",

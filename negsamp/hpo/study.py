@@ -18,7 +18,7 @@ from negsamp.hpo.training import Options, Outcome, Study, Training, versions
 from negsamp.io import digest, file_hash, read_json, tensors_digest, write_json
 from negsamp.triples import triples_digest
 
-__all__ = ["retrain", "run_trials"]
+__all__ = ["content_of", "retrain", "run_kept", "run_trials"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,8 @@ def run_trials(
     # asked in a fork: a process that has looked for a GPU cannot leave it to its children
     device = run_forked("looking for the device", lambda: str(resolve_device(options.device)), threads)
     ran_on = [threads, device, versions()]
-    inputs = [code, ran_on, dataset.report, _content(dataset), pools and file_hash(pools, "sha256")]
+    content = content_of(dataset, "training", "validation")
+    inputs = [code, ran_on, dataset.report, content, pools and file_hash(pools, "sha256")]
     decisive = [inputs, asdict(study), asdict(options), search.pruner]
     journal = parts / f"{digest([decisive, search.space, search.seed])}.journal"
     sequential = SequentialStudy(journal, study, search) if search.sampler == "tpe" else None
@@ -73,7 +74,8 @@ def run_trials(
         prune = sequential.should_prune if sequential and search.pruner else None
         training = Training(dataset, study, parameters, random_seed, options, pools, "validation", trackers, prune)
         part = parts / f"{digest([decisive, training.parameters, training.random_seed])}.json"
-        outcome = _kept_or_run(training, threads, part)
+        # validation ranks are what metrics and interval were made of: not kept
+        outcome = run_kept(training, threads, part)
         # one that was cut off from outside says nothing of its setting, and is run again another time
         if sequential and not was_killed(outcome):
             sequential.tell(trial, outcome.record)
@@ -88,20 +90,32 @@ def _suggested(study: Study, search: SearchOptions, trial: int) -> Mapping[str, 
     return suggest(search.space, search.seed, study.dataset, study.model, trial, search.sampler)
 
 
-def _content(dataset: SchemaDataset) -> list[str]:
-    """Digest all that a trial may see of a data set: no test triple is among it."""
-    splits = (dataset.training, dataset.validation)
+def content_of(dataset: SchemaDataset, *splits: str) -> list[str]:
+    """Digest what a training may see of a data set.
+
+    :param dataset: the data set
+    :param splits: which splits; no others are looked at
+    """
     tensors, rest = dataset.schema.to_tensors() if dataset.schema else ({}, {})
     if dataset.negatives:
         tensors["negatives"] = dataset.negatives.rows
-    return [*(triples_digest(split.mapped_triples) for split in splits), tensors_digest(tensors), digest(rest)]
+    digests = [triples_digest(getattr(dataset, split).mapped_triples) for split in splits]
+    return [*digests, tensors_digest(tensors), digest(rest)]
 
 
-def _kept_or_run(training: Training, threads: int, part: Path) -> Outcome:
+def run_kept(training: Training, threads: int, part: Path, *, with_ranks: bool = False) -> Outcome:
+    """Run a training, or take what it came to from where it was kept.
+
+    :param training: the training
+    :param threads: torch threads
+    :param part: the file that the outcome is kept in, unless it was cut off from outside; named by all that decides it
+    :param with_ranks: whether ranks are kept as well
+    """
     if part.exists():
         return Outcome(*read_json(part))
-    # validation ranks are what metrics and interval were made of: not kept
-    outcome = run_isolated(training, threads)._replace(ranks=None)
+    outcome = run_isolated(training, threads)
+    if not with_ranks:
+        outcome = outcome._replace(ranks=None)
     if not was_killed(outcome):
         write_json(part, outcome)
     return outcome
