@@ -4,14 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: reproduce test lint docs bench desk always clean
+.PHONY: reproduce test lint docs bench desk questions always clean
 
 reproduce: $(VENV)/installed ## the embedded default, from graphs to tables and figures
 	$(BIN)/snakemake --cores $(CORES)
 	@echo "Tables are in results/default/tables, figures in results/default/figures."
 
 test: $(VENV)/installed lint docs ## everything that CI checks
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -46,6 +46,15 @@ docs/results/%: configs/%.yaml $(VENV)/installed always ## the tables and figure
 	rm -rf $@ && mkdir -p $@
 	cp -r results/$*/tables results/$*/figures $@
 	find $@ -name '*.tex' -delete -o -name '*.pdf' -delete
+
+QUESTIONS := graph-structure auxiliary-quality random-integration
+
+questions: $(QUESTIONS:%=docs/results/%) ## what docs/open-questions.md tells of: hours on two cores, and the archives in NEGSAMP_MIRROR
+
+$(QUESTIONS:%=docs/results/%): docs/results/%: configs/%.yaml $(VENV)/installed always ## the answer to one open question
+	$(BIN)/snakemake --cores $(CORES) --configfile $< -- $(subst -,_,$*)
+	rm -rf $@ && mkdir -p $@
+	cp $(addprefix results/$*/open_questions/$(subst -,_,$*),.csv .md .png .verdict.md) $@
 
 always:
 

@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,12 @@ pytest.register_assert_rewrite("negsamp.testing")
 
 #: a mirror beside the checkout is used as it is
 NEIGHBOUR = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the files that take longest: each is run by one worker, in the order of the collection."""
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.get_closest_marker("workflow") is None, -sizes[item.path], item.path))
 
 
 @pytest.fixture(scope="session", autouse=True)
