@@ -42,3 +42,22 @@ rule prepare_dataset:
         code=CODE["prepare_dataset"],
     script:
         "../workflow_scripts/prepare_dataset.py"
+
+
+rule describe_dataset:
+    """Describe the structure of a data set in numbers."""
+    input:
+        dataset=rules.prepare_dataset.output,
+    output:
+        structure="resources/datasets/{dataset}/structure.json",
+    log:
+        "logs/describe_dataset/{dataset}.log",
+    conda:
+        "../envs/negsamp.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime="1h",
+    params:
+        code=CODE["describe_dataset"],
+    script:
+        "../workflow_scripts/describe_dataset.py"

@@ -11,6 +11,7 @@ from negsamp.results.collect import (
     read_reciprocal_ranks,
     read_reports,
     read_statistics,
+    read_structures,
     read_tables,
     read_timings,
 )
@@ -33,6 +34,7 @@ from negsamp.results.tables import (
     parameters_table,
     pools_table,
     slots_table,
+    structure_table,
     write_table,
 )
 from negsamp.results.verdicts import checks_table, first_experiments_table
@@ -65,9 +67,11 @@ __all__ = [
     "read_reciprocal_ranks",
     "read_reports",
     "read_statistics",
+    "read_structures",
     "read_tables",
     "read_timings",
     "slots_table",
+    "structure_table",
     "write_figure",
     "write_table",
 ]

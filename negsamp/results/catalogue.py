@@ -10,6 +10,7 @@ from negsamp.results.tables import (
     parameters_table,
     pools_table,
     slots_table,
+    structure_table,
 )
 from negsamp.results.verdicts import checks_table, first_experiments_table
 
@@ -17,6 +18,7 @@ __all__ = ["TABLES"]
 
 TABLES = {
     "datasets": datasets_table,
+    "structure": structure_table,
     "pools": pools_table,
     "link_prediction": link_prediction_table,
     "parameters": parameters_table,

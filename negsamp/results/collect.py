@@ -267,6 +267,23 @@ def read_timings(paths: Paths) -> pd.DataFrame:
     return _read(paths, rows, [*key, *COSTS, "versions"], key, kind="a timing")
 
 
+def read_structures(paths: Paths) -> pd.DataFrame:
+    """Read what the structure of data sets is in numbers.
+
+    :param paths: ``structure.json`` files
+
+    :returns: one row a data set: its name, and the numbers of :data:`negsamp.descriptors.DESCRIPTORS`
+
+    :raises InputError: if a file is missing or damaged, or two are of one data set
+    """
+
+    def rows(structure: Any, path: Path) -> Iterator[Row]:
+        numbers = {name: _number(value) for name, value in structure.items() if name != "dataset"}
+        yield {"dataset": structure["dataset"], **numbers}
+
+    return _read(paths, rows, None, ["dataset"], kind="a description of a data set")
+
+
 def read_auxiliaries(paths: Paths) -> pd.DataFrame:
     """Read how good auxiliary models are.
 
@@ -400,7 +417,7 @@ def require(frame: pd.DataFrame, columns: Sequence[str], keys: Sequence[tuple[An
 def _read(
     paths: Paths,
     rows: Callable[[Any, Path], Iterator[Row]],
-    columns: list[str],
+    columns: list[str] | None,
     key: list[str],
     kind: str,
     read: Callable[[Path], Any] = read_json,

@@ -31,6 +31,7 @@ __all__ = [
     "SAMPLER_STYLES",
     "fallback_figure",
     "house_style",
+    "legend",
     "negatives_figure",
     "pool_sizes_figure",
     "sampler_styles",
@@ -179,7 +180,7 @@ def _lines_figure(panels: Mapping[str, tuple[str, Mapping[str, pd.DataFrame]]], 
             panel.set_ylabel(vertical)
         for panel in places:
             panel.remove()
-        _legend(figure)
+        legend(figure)
     return figure
 
 
@@ -222,7 +223,7 @@ def pool_sizes_figure(statistics: Paths, *, grid: Grid) -> Figure:
         panel.set_ylim(0, 1)
         panel.set_xlabel("pool size, at most")
         panel.set_ylabel("share of queries")
-        _legend(figure)
+        legend(figure)
     return figure
 
 
@@ -251,7 +252,7 @@ def _mark(panel: Axes, ticks: Sequence[int]) -> None:
     panel.minorticks_off()
 
 
-def _legend(figure: Figure) -> None:
+def legend(figure: Figure) -> None:
     """Name the lines of all panels once, below them, without their error bars."""
     # a panel may lack some of them
     handles, labels = max((panel.get_legend_handles_labels() for panel in figure.axes), key=lambda found: len(found[1]))

@@ -37,6 +37,7 @@ from negsamp.results.collect import (
     read_reciprocal_ranks,
     read_reports,
     read_statistics,
+    read_structures,
     read_timings,
     require,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "pools_table",
     "sampler_label",
     "slots_table",
+    "structure_table",
     "write_table",
 ]
 
@@ -89,6 +91,9 @@ _MARKS = {BETTER: " ↑", WORSE: " ↓", EQUAL: " ="}
 
 #: what may fill a slot, in the order of a fallback; ancestors carry their distance (``ancestors_1``)
 _STAGES = ["pool", "ancestors", "typed", "typedbyclass", "relational", "corrupt", "everything", "masked", "rescued"]
+
+#: the descriptors of a graph that are counts
+_COUNTED = {"entities", "relations", "triples", "classes", "class_depth"}
 
 #: rows that fit on a page
 _PAGE_ROWS = 50
@@ -140,7 +145,8 @@ class Table:
     @property
     def caption(self) -> str:
         """The title and the notes."""
-        return f"{self.title}. {self.notes}".strip()
+        title = self.title if self.title.endswith("?") else f"{self.title}."
+        return f"{title} {self.notes}".strip()
 
     def under_budget(self, timeout: float) -> Table:
         """Mark a table as one that another machine may not reproduce.
@@ -263,6 +269,32 @@ def datasets_table(reports: Paths, *, grid: Grid) -> Table:
         title="Data sets",
         label="datasets",
         notes=" ".join(["Training uses the distinct triples.", *(["Noted on reading:", *odd] if odd else [])]),
+    )
+
+
+def structure_table(structures: Paths, *, grid: Grid) -> Table:
+    """Describe the structure of the data sets in numbers, one a column.
+
+    :param structures: a ``structure.json`` of each data set
+    :param grid: the data sets
+
+    :raises InputError: if a description is missing or damaged
+    """
+    wanted = [(name,) for name in grid.datasets]
+    frame = require(read_structures(structures), ["dataset"], wanted, "the description of a data set")
+    lines = [
+        [
+            name,
+            *(_NOTHING if pd.isna(value) else _number(value, ",.0f" if name in _COUNTED else ".3f") for value in row),
+        ]
+        for name, row in frame.set_index("dataset").T.iterrows()
+    ]
+    return Table(
+        raw=frame,
+        display=pd.DataFrame(lines, columns=["", *grid.datasets]),
+        title="Structure of the data sets",
+        label="structure",
+        notes="Of training triples alone; negsamp describe tells what each number means.",
     )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from negsamp.errors import InputError
+from negsamp.io import write_json
 from negsamp.results import Grid, tables
 from negsamp.results.tables import Table
 
@@ -507,3 +508,20 @@ def test_a_long_table_breaks_across_pages() -> None:
 def test_samplers_of_ones_own_keep_their_name() -> None:
     assert tables.sampler_label("typedbyclass") == "typed by class"
     assert tables.sampler_label("mine") == "mine"
+
+
+def test_the_structure_of_data_sets_is_one_column_each(records: Records, tmp_path: Path) -> None:
+    paths = []
+    for name, entities, untyped in (("one", 1, 0.25), ("many", 12345, None)):
+        path = tmp_path / f"{name}.json"
+        write_json(path, {"dataset": name, "entities": entities, "triples_per_entity": 2.0, "untyped": untyped})
+        paths.append(path)
+    table = tables.structure_table(paths, grid=Grid(["many", "one"]))
+    assert table.display.columns.tolist() == ["", "many", "one"]
+    assert table.display.to_numpy().tolist() == [
+        ["entities", "12,345", "1"],
+        ["triples_per_entity", "2.000", "2.000"],
+        ["untyped", "—", "0.250"],
+    ]
+    with pytest.raises(InputError, match=r"the description of a data set \(dataset third\)"):
+        tables.structure_table(paths, grid=Grid(["third"]))
