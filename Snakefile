@@ -15,12 +15,13 @@ include: "rules/pools.smk"
 include: "rules/hpo.smk"
 include: "rules/tables.smk"
 include: "rules/verdicts.smk"
+include: "rules/open_questions.smk"
 
 
 wildcard_constraints:
     dataset="|".join(DATASETS),
     model="|".join(config["models"]),
-    sampler="|".join([*config["samplers"], *reference_loop()]),
+    sampler="|".join([*config["samplers"], *ASKED["random_integration"]["samplers"], *reference_loop()]),
     negatives=r"\d+",
     chunk=r"\d+",
     seed=r"\d+",

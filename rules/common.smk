@@ -7,9 +7,12 @@ import ast
 import hashlib
 import json
 import os
+import random
 import tomllib
 from pathlib import Path
 
+import jsonschema
+import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
@@ -47,6 +50,10 @@ NEEDS = {
 }
 #: the samplers that have no pools before a training
 WITHOUT_POOLS = PYKEENS | LOOPS | {name for name, need in NEEDS.items() if need == "training"}
+
+#: the questions that the paper leaves open
+ASKED = config["open_questions"]
+QUESTIONS = ("graph_structure", "auxiliary_quality", "random_integration")
 
 for _name in FOLDERS:
     if _name in REGISTRY:
@@ -176,22 +183,26 @@ def pools_if_any(wildcards):
     return [] if wildcards.sampler in WITHOUT_POOLS else rules.build_pools.output.pools
 
 
-def pool_options(wildcards):
-    """Pick the sampling options that decide which pools are found."""
-    names = {
-        "auxiliary": ["num_neighbors", "grow", "metric", "search"],
-        "classes": ["classes"],
-        "domains_and_ranges": ["infer_schema"],
-    }
-    return {name: config["sampling"][name] for name in ["filtered", *names.get(NEEDS.get(wildcards.sampler), [])]}
+#: the sampling options that decide which pools are found, by what the sampler needs
+POOL_OPTIONS = {
+    "auxiliary": ["num_neighbors", "grow", "metric", "search"],
+    "classes": ["classes"],
+    "domains_and_ranges": ["infer_schema"],
+}
 
 
-def training_options(wildcards, sampler=None):
-    """Collect what all trainings have in common, of the sampler that the wildcards name unless another is given."""
+def pool_options(*needs):
+    """Pick the sampling options that decide which pools are found, of samplers with such needs."""
+    names = ["filtered", *(name for need in needs for name in POOL_OPTIONS.get(need, []))]
+    return {name: config["sampling"][name] for name in names}
+
+
+def training_options(wildcards, sampler=None, dataset=None):
+    """Collect what all trainings have in common, of what the wildcards name unless another is given."""
     sampler = sampler or wildcards.sampler
     # what else there is in sampling decides which pools are found beforehand
     drawing = ["filtered", "fallback", "corruption"]
-    if is_applicable(wildcards.dataset, "typed"):
+    if is_applicable(dataset or wildcards.dataset, "typed"):
         drawing += ["infer_schema"]
     if NEEDS.get(sampler) == "training":
         drawing += ["num_neighbors", "grow", "metric"]
@@ -249,9 +260,9 @@ def pool_statistics(*datasets):
 
 
 #: the tables over all data sets; link prediction has one a data set
-TABLES = ("datasets", "pools", "auxiliary", "parameters", "slots", "cost", "claims", "published")
+TABLES = ("datasets", "structure", "pools", "auxiliary", "parameters", "slots", "cost", "claims", "published")
 #: those that say the same whichever trials were run
-UNTRAINED = ("datasets", "pools", "auxiliary", "checks")
+UNTRAINED = ("datasets", "structure", "pools", "auxiliary", "checks")
 #: those that are made where they are asked for, by their targets
 VERDICTS = ("checks", "first_experiments")
 #: the figures of one data set that are made of retrainings
@@ -263,6 +274,8 @@ def table_input(wildcards):
     match wildcards.table:
         case "datasets":
             return {"reports": expand(rules.prepare_dataset.output.report, dataset=DATASETS)}
+        case "structure":
+            return {"structures": expand(rules.describe_dataset.output.structure, dataset=DATASETS)}
         case "pools":
             return {"statistics": pool_statistics()}
         case "parameters":
@@ -310,7 +323,7 @@ def grid_of(table, *datasets):
     if table in ("claims", "published", "checks"):
         return None
     rows = {"datasets": datasets or DATASETS}
-    if table in ("datasets", "auxiliary"):
+    if table in ("datasets", "structure", "auxiliary"):
         return rows
     if table == "pools":
         samplers = [sampler for sampler in config["samplers"] if sampler not in WITHOUT_POOLS]
@@ -322,6 +335,126 @@ def grid_of(table, *datasets):
         "not_applicable": not_applicable(),
         **({} if table in (*FIGURES, "first_experiments") else {"reference": reference_row()}),
     }
+
+
+def sweep_points():
+    """Find each property and value of the sweeps: the path of its records, and the options of its graph.
+
+    Where a value changes nothing, it is the point of all sweeps that start from the same graph.
+    """
+    base = {name: value for name, value in config["synthetic"].items() if name != "seed"}
+    points = {}
+    for sweep in ASKED["graph_structure"]["sweeps"]:
+        for value in sweep["values"]:
+            graph = {**base, **sweep.get("with", {}), sweep["property"]: value}
+            path = "base" if graph == base else f"{sweep['property']}/{value}"
+            points[sweep["property"], value] = (path, graph)
+    return points
+
+
+def mixed_points():
+    """Find the graphs whose options are drawn all at once: the path of each one's records, and its options."""
+    base = {name: value for name, value in config["synthetic"].items() if name != "seed"}
+    mixed = ASKED["graph_structure"]["mixed"]
+    return {
+        f"mixed/{number}": {
+            **base,
+            **{name: random.Random(f"{name} {number}").choice(values) for name, values in mixed["options"].items()},
+        }
+        for number in range(mixed["graphs"])
+    }
+
+
+def sweep_graph(wildcards):
+    points = [*sweep_points().values(), *mixed_points().items()]
+    return next(graph for path, graph in points if path == wildcards.point)
+
+
+def check_questions():
+    """Refuse what the schema cannot: points or kinds that are named twice, and graphs with options that are none."""
+    for place, names in (
+        ("graph_structure.sweeps: the property", [sweep["property"] for sweep in ASKED["graph_structure"]["sweeps"]]),
+        (
+            "auxiliary_quality.auxiliaries: the model",
+            [own["model"] for own in ASKED["auxiliary_quality"]["auxiliaries"]],
+        ),
+    ):
+        for name in names:
+            if names.count(name) > 1:
+                raise WorkflowError(f"config, open_questions.{place} {name!r} is given twice; give it once")
+    schema = yaml.safe_load((ROOT / "rules/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    options = {key: value for key, value in schema["properties"]["synthetic"]["properties"].items() if key != "seed"}
+    graph_schema = {"$defs": schema["$defs"], "properties": options, "additionalProperties": False}
+    validator = jsonschema.Draft202012Validator(graph_schema)
+    for path, graph in [*sweep_points().values(), *mixed_points().items()]:
+        for error in validator.iter_errors(graph):
+            place = ".".join(map(str, error.path))
+            raise WorkflowError(f"config, open_questions.graph_structure, {path}: {place} {error.message}")
+
+
+def auxiliary_options(kind=None):
+    """Collect the options of the auxiliary model, or of one of the kinds that are compared."""
+    options = {
+        **config["auxiliary"],
+        "max_evaluation_triples": config["evaluation"]["max_triples"],
+        "device": config["compute"]["device"],
+    }
+    if kind is None:
+        return options
+    (own,) = [own for own in ASKED["auxiliary_quality"]["auxiliaries"] if own["model"] == kind]
+    # what suits the auxiliary model, such as als, need not suit another kind
+    return {**options, "training_loop": "lcwa", "loss": "crossentropy", **own}
+
+
+def question_runs(question, samplers, dataset):
+    """Tell which trainings a job of a question runs, of the samplers that the data set serves."""
+    samplers = [sampler for sampler in samplers if is_applicable(dataset, sampler)]
+    return {
+        "settings": {model: {**ASKED["setting"], **ASKED["settings"].get(model, {})} for model in config["models"]},
+        "negatives": ASKED[question]["negatives"],
+        "seeds": config["seeds"],
+        "options": {sampler: training_options(None, sampler, dataset) for sampler in samplers},
+        "threads": config["compute"]["torch_threads"],
+    }
+
+
+def question_pools(dataset):
+    """Pick the sampling options that decide which pools a job of a question finds."""
+    needs = [need for need in POOL_OPTIONS if need != "domains_and_ranges" or is_applicable(dataset, "typed")]
+    return {"infer_schema": None, **pool_options(*needs)}
+
+
+def question_files(question):
+    """Name the records that a question is answered by."""
+    asked = ASKED[question]
+    match question:
+        case "graph_structure":
+            paths = dict.fromkeys(path for path, _ in sweep_points().values())
+            return expand(rules.sweep_structure.output.records, point=[*paths, *mixed_points()])
+        case "auxiliary_quality":
+            kinds = [auxiliary["model"] for auxiliary in asked["auxiliaries"]]
+            return expand(rules.vary_auxiliary.output.records, dataset=DATASETS, auxiliary=["none", *kinds])
+        case "random_integration":
+            rows = [
+                {"dataset": dataset, "sampler": sampler}
+                for dataset in DATASETS
+                for sampler in asked["samplers"]
+                if is_applicable(dataset, sampler)
+            ]
+            if not rows:
+                raise WorkflowError("config, open_questions.random_integration.samplers: no data set serves them")
+            return fill(rules.vary_fallback.output.records, rows, fallback=asked["fallbacks"])
+
+
+def question_sweeps(wildcards):
+    """Tell the values of each property and where their records are, of the question that has such."""
+    if wildcards.question != "graph_structure":
+        return {}
+    sweeps = {}
+    for (moved, value), (path, _) in sweep_points().items():
+        (file,) = expand(rules.sweep_structure.output.records, point=[path])
+        sweeps.setdefault(moved, []).append([value, file])
+    return {"sweeps": sweeps}
 
 
 def defining_file(module, name):
@@ -359,3 +492,5 @@ def code_of(script):
 
 
 CODE = {path.stem: code_of(path.stem) for path in sorted((ROOT / "workflow_scripts").glob("*.py"))}
+
+check_questions()

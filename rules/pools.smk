@@ -22,7 +22,7 @@ rule build_pools:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime="1h",
     params:
-        options=pool_options,
+        options=lambda wildcards: pool_options(NEEDS.get(wildcards.sampler)),
         threads=config["compute"]["torch_threads"],
         code=CODE["build_pools"],
     script:

@@ -3,6 +3,7 @@
 import ast
 import copy
 import inspect
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -136,9 +137,9 @@ def test_each_model_is_one_of_pykeens(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, cls in SAMPLERS.items() if cls.needs != "training"])
 def test_pools_are_found_anew_when_an_option_that_decides_them_changes(name: str) -> None:
-    namespace = common("pool_options")
+    namespace = common("pool_options", "POOL_OPTIONS")
     namespace["config"] = {"sampling": dict.fromkeys(SCHEMA["properties"]["sampling"]["properties"])}
-    options = namespace["pool_options"](wildcards(sampler=name)).keys()
+    options = namespace["pool_options"](namespace["NEEDS"].get(name)).keys()
     # the sampling options of this sampler, but for those that only the draw uses
     takes = inspect.signature(SAMPLERS[name]).parameters.keys() & namespace["config"]["sampling"].keys()
     if name != "typed":
@@ -217,6 +218,50 @@ def test_the_reference_is_one_study_a_model(models: list[str] | None, expected: 
     reference["training_loop"] = None
     assert namespace["reference_row"]() is None
     assert {study["sampler"] for study in namespace["studies"]("a")} == {"basic"}
+
+
+def test_a_value_that_changes_nothing_is_the_point_that_all_sweeps_share() -> None:
+    namespace = common("sweep_points", "mixed_points", "sweep_graph")
+    sweeps = [
+        {"property": "noise", "values": [0.0, 0.4]},
+        {"property": "skew", "values": [0.5, 1.0]},
+        {"property": "depth", "values": [2, 3], "with": {"skew": 1.0}},
+    ]
+    mixed = {"graphs": 2, "options": {"depth": [5, 6, 7], "noise": [0.3]}}
+    namespace["ASKED"] = {"graph_structure": {"sweeps": sweeps, "mixed": mixed}}
+    namespace["random"] = random
+    namespace["config"] = {"synthetic": {"noise": 0.0, "skew": 0.5, "depth": 3, "seed": 7}}
+    points = namespace["sweep_points"]()
+    assert {name: path for name, (path, _) in points.items()} == {
+        ("noise", 0.0): "base",
+        ("noise", 0.4): "noise/0.4",
+        ("skew", 0.5): "base",
+        ("skew", 1.0): "skew/1.0",
+        ("depth", 2): "depth/2",
+        ("depth", 3): "depth/3",
+    }
+    assert namespace["sweep_graph"](wildcards(point="depth/2")) == {"noise": 0.0, "skew": 1.0, "depth": 2}
+    assert namespace["sweep_graph"](wildcards(point="base")) == {"noise": 0.0, "skew": 0.5, "depth": 3}
+    # drawn by what it is for and its number alone
+    assert namespace["mixed_points"]() == {
+        "mixed/0": {"noise": 0.3, "skew": 0.5, "depth": 7},
+        "mixed/1": {"noise": 0.3, "skew": 0.5, "depth": 6},
+    }
+    assert namespace["sweep_graph"](wildcards(point="mixed/1")) == {"noise": 0.3, "skew": 0.5, "depth": 6}
+
+
+def test_sweeps_move_options_of_the_generator() -> None:
+    sweeps = OBJECTS["open_questions.graph_structure"]["properties"]["sweeps"]
+    assert set(sweeps["items"]["properties"]["property"]["enum"]) == inspect.signature(generate).parameters.keys() - {
+        "seed"
+    }
+
+
+def test_questions_ask_our_samplers() -> None:
+    # what is given for a pair is given for no generated graph
+    assert set(SCHEMA["$defs"]["samplers"]["items"]["enum"]) == SAMPLERS.keys() - {"given"}
+    asking = OBJECTS["open_questions.auxiliary_quality"]["properties"]["samplers"]["items"]["enum"]
+    assert set(asking) == {name for name, cls in SAMPLERS.items() if cls.needs == "auxiliary"}
 
 
 @pytest.mark.parametrize(("trials", "size"), [(1, 1), (20, 1), (20, 20), (20, 7), (3, 100), (6, 3)])

@@ -12,8 +12,7 @@ import pytest
 
 from negsamp.datasets import generate, write_folder
 
-# one process runs the small experiment, for all tests
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
+pytestmark = pytest.mark.workflow
 
 ROOT = Path(__file__).parents[2]
 SMALL = """\
@@ -30,6 +29,8 @@ hpo: {trials: 2, trials_per_job: 1}
 auxiliary: {model_kwargs: {embedding_dim: 8}, epochs: 1}
 reference: {training_loop: null}
 """
+SWEEPS = "open_questions: {{graph_structure: {{sweeps: [{}]}}}}"
+KINDS = "open_questions: {{auxiliary_quality: {{auxiliaries: [{}]}}}}"
 STUDY = "nations/TransE/random/3"
 
 
@@ -53,14 +54,18 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
     return {rule: int(count) for rule, count in rows if rule not in ("all", "total")}
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the repository in which the small config has run."""
-    folder = tmp_path_factory.mktemp("repository")
+def copy_repository(folder: Path) -> None:
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, folder)
     for name in ("rules", "workflow_scripts", "envs", "profiles", "negsamp"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository in which the small config has run."""
+    folder = tmp_path_factory.mktemp("repository")
+    copy_repository(folder)
     (folder / "small.yaml").write_text(SMALL)
     result = snakemake(folder, "--configfile", "small.yaml")
     assert result.returncode == 0, result.stdout + result.stderr
@@ -81,6 +86,7 @@ def test_every_table_and_figure_is_there(small: Path) -> None:
     results = small / "results/small"
     for table in (
         "datasets",
+        "structure",
         "pools",
         "parameters",
         "slots",
@@ -106,6 +112,22 @@ def test_named_targets_print_verdicts(small: Path) -> None:
     assert "is adversarial better than random, 3 negatives?" in result.stdout
     # corrupt is not among the samplers
     assert "is corrupt better than basic?" in result.stdout
+
+
+def test_open_questions_are_answered(tmp_path: Path) -> None:
+    # the setting of the embedded default, on its own graphs
+    copy_repository(tmp_path)
+    result = snakemake(tmp_path, "--", "open_questions")
+    assert result.returncode == 0, result.stdout + result.stderr
+    for question in ("How does the structure of a graph decide", "How much does the auxiliary", "Can the random"):
+        assert f"**{question}" in result.stdout
+    # where both sweeps start is one graph a seed
+    assert "On 10 generated graphs, 30 trainings" in result.stdout
+    for question in ("graph_structure", "auxiliary_quality", "random_integration"):
+        for suffix in (".csv", ".tex", ".md", ".png", ".pdf", ".verdict.md"):
+            assert (tmp_path / f"results/default/open_questions/{question}{suffix}").stat().st_size > 0
+    # printing is all that is left
+    assert planned(tmp_path, "--", "open_questions") == {"open_questions": 1}
 
 
 def test_a_sampler_that_cannot_be_served_is_not_applicable(small: Path) -> None:
@@ -247,6 +269,22 @@ def test_another_config_keeps_the_first_one_s_results(small: Path) -> None:
         (("Nations]", "nation]"), r"unknown data set 'nation'; known are .*nations"),
         (("epochs: 1, batch", "epoch: 1, batch"), r"'epoch' was unexpected"),
         (("name: small", "name: ../small"), r"'\.\./small' does not match"),
+        (
+            ("negatives: [3]", f"negatives: [3]\n{SWEEPS.format('{property: noise, values: [0, 2]}')}"),
+            r"open_questions\.graph_structure, noise/2: noise 2 is greater than the maximum",
+        ),
+        (
+            ("negatives: [3]", f"negatives: [3]\n{SWEEPS.format('{property: skew, values: [0, 1], with: {sed: 1}}')}"),
+            r"open_questions\.graph_structure, skew/0: .*'sed' was unexpected",
+        ),
+        (
+            ("negatives: [3]", "negatives: [3]\n" + SWEEPS.format(", ".join(2 * ["{property: skew, values: [0, 1]}"]))),
+            r"open_questions\.graph_structure\.sweeps: the property 'skew' is given twice; give it once",
+        ),
+        (
+            ("negatives: [3]", "negatives: [3]\n" + KINDS.format("{model: TransE}, {model: TransE, loss: nssa}")),
+            r"open_questions\.auxiliary_quality\.auxiliaries: the model 'TransE' is given twice",
+        ),
         (("loop: null", "loop: lcwa, models: [TransH]"), r"reference\.models: 'TransH' is none of the models"),
         (("hpo: {", "hpo: {sampler: tpe, pruner: median, "), r"hpo\.pruner: it needs .* early_stopping\.patience"),
     ],
