@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,15 @@ from negsamp.descriptors import DESCRIPTORS, POOL_DESCRIPTORS
 from negsamp.errors import InputError
 from negsamp.hpo import study as study_module
 from negsamp.pools import save_stage
-from negsamp.questions import Runs, find_pools, semantic_validity, sweep_structure, vary_auxiliary, vary_fallback
+from negsamp.questions import (
+    Runs,
+    find_pools,
+    graph_structure,
+    semantic_validity,
+    sweep_structure,
+    vary_auxiliary,
+    vary_fallback,
+)
 from negsamp.sampling import make_sampler
 
 GRAPH: dict[str, Any] = {"num_entities": 60, "num_relations": 6, "num_triples": 400, "depth": 2}
@@ -89,6 +98,24 @@ def test_every_model_number_and_seed_is_trained_once(
         list(runs.train(generate(**GRAPH, seed=1), "typed", pools))
 
 
+@pytest.mark.parametrize("split", ["training", "testing"])
+def test_a_training_is_kept_for_its_own_triples(
+    graph: SchemaDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str
+) -> None:
+    pools = stored(graph, "random", tmp_path)
+    runs = make_runs(tmp_path / "parts", "random")
+    list(runs.train(graph, "random", pools))
+    other = copy.copy(graph)
+    setattr(other, split, getattr(graph, split).clone_and_exchange_triples(getattr(graph, split).mapped_triples[1:]))
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(study_module, "run_isolated", refuse)
+    with pytest.raises(AssertionError, match="trained again"):
+        list(runs.train(other, "random", pools))
+
+
 def test_samplers_are_trained_from_the_same_seed(graph: SchemaDataset, tmp_path: Path) -> None:
     # with all entities as the pool of either, nothing is left that differs
     pools = stored(graph, "random", tmp_path)
@@ -130,6 +157,21 @@ def test_a_point_of_the_sweep_holds_what_was_trained_and_what_the_graph_looks_li
     assert records[0]["structure"] != records[4]["structure"]
     assert records[3]["pools"] == dict.fromkeys(POOL_DESCRIPTORS)
     json.dumps(records)
+
+
+def test_each_graph_has_an_auxiliary_model_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = []
+
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        seeds.append(kwargs["auxiliary"] and kwargs["auxiliary"]["random_seed"])
+        return find_pools(*args, **kwargs)
+
+    monkeypatch.setattr(graph_structure, "find_pools", noting)
+    for samplers in (["random", "adversarial"], ["random", "corrupt"]):
+        runs = make_runs(tmp_path, *samplers, seeds=[0, 3])
+        sweep_structure(GRAPH, runs=runs, auxiliary=AUXILIARY, pool_options=POOLS)
+    # and none where no sampler asks for it
+    assert seeds == [0, 3, None, None]
 
 
 def test_a_sampler_that_the_graph_does_not_serve_is_left_out(tmp_path: Path) -> None:
