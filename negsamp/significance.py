@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,14 +188,17 @@ def detectable_correlation(count: int) -> float:
     return float(optimize.brentq(lacks, 0, most)) if lacks(most) < 0 else 1.0
 
 
-def detectable_difference(low: Any, high: Any) -> Any:
-    """Return the smallest difference that a comparison as sure as this one shows four times in five, at 5 %.
+def detectable_difference(low: NDArray[np.floating], high: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the smallest differences that comparisons as sure as these show four times in five, at a level of 5 %.
 
-    :param low: the lower end of its 95 % interval, or of several
-    :param high: the upper end
+    :param low: shape: (n,), the lower ends of their 95 % intervals
+    :param high: shape: (n,), the upper ends
+
+    :returns: shape: (n,)
     """
-    error = (high - low) / (2 * stats.norm.isf(LEVEL / 2))
-    return error * (stats.norm.isf(LEVEL / 2) + stats.norm.isf(1 - _POWER))
+    # an interval is so many errors wide, and what is found so often lies so many from 0
+    width, reach = 2 * stats.norm.isf(LEVEL / 2), stats.norm.isf(LEVEL / 2) + stats.norm.isf(1 - _POWER)
+    return (high - low) * float(reach / width)
 
 
 def _error_of_correlation(rho: float, count: int) -> float:

@@ -185,6 +185,6 @@ def test_a_detectable_correlation_is_found_four_times_in_five(generator: np.rand
 
 def test_a_detectable_difference_is_found_four_times_in_five(generator: np.random.Generator) -> None:
     error = 0.1
-    difference = detectable_difference(0.5 - 1.96 * error, 0.5 + 1.96 * error)
+    (difference,) = detectable_difference(np.array([0.5 - 1.96 * error]), np.array([0.5 + 1.96 * error]))
     found = np.abs(generator.normal(difference, error, size=10_000)) > 1.96 * error
     assert found.mean() == pytest.approx(0.8, abs=0.02)

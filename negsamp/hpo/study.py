@@ -95,6 +95,8 @@ def content_of(dataset: SchemaDataset, *splits: str) -> list[str]:
 
     :param dataset: the data set
     :param splits: which splits; no others are looked at
+
+    :returns: the digests of their triples, and of the schema and the given negatives
     """
     tensors, rest = dataset.schema.to_tensors() if dataset.schema else ({}, {})
     if dataset.negatives:

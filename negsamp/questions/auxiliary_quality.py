@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from negsamp.datasets import SchemaDataset
-from negsamp.descriptors import POOL_DESCRIPTORS
 from negsamp.io import stable_seed
 from negsamp.questions.runs import Runs, find_pools
-from negsamp.sampling import SAMPLERS
 
 __all__ = ["vary_auxiliary"]
 
@@ -41,8 +39,7 @@ def vary_auxiliary(
     :returns: a record of each training, with the auxiliary model's ``auxiliary`` (kind), ``epochs`` and
         ``auxiliary_mrr`` on validation triples, and the numbers of :data:`negsamp.descriptors.POOL_DESCRIPTORS`
     """
-    with_pools = [name for name in runs.options if SAMPLERS[name].needs != "training"]
-    records = []
+    records: list[dict[str, Any]] = []
     for seed, number in product(runs.seeds, epochs if auxiliary is not None else [None]):
         options = None
         if auxiliary is not None:
@@ -50,7 +47,7 @@ def vary_auxiliary(
         with tempfile.TemporaryDirectory() as folder:
             found = find_pools(
                 dataset,
-                with_pools,
+                runs.options,
                 Path(folder),
                 runs=runs,
                 auxiliary=options,
@@ -64,8 +61,5 @@ def vary_auxiliary(
                 "auxiliary_mrr": found.auxiliary_mrr,
             }
             for sampler in runs.options:
-                pools = found.described.get(sampler, dict.fromkeys(POOL_DESCRIPTORS))
-                for record in runs.train(dataset, sampler, found.files.get(sampler), seeds=[seed]):
-                    del record["reciprocal_ranks"]
-                    records.append({**record, **said, "pools": pools})
+                records += [{**record, **said} for record in runs.train_with(dataset, found, sampler, seed)]
     return records

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from negsamp.datasets import generate
-from negsamp.descriptors import POOL_DESCRIPTORS, describe_dataset
+from negsamp.descriptors import describe_dataset
 from negsamp.questions.runs import Runs, find_pools
-from negsamp.sampling import SAMPLERS, serves
+from negsamp.sampling import serves
 
 __all__ = ["sweep_structure"]
 
@@ -29,25 +29,21 @@ def sweep_structure(
     :returns: a record of each training, with the numbers of :data:`negsamp.descriptors.DESCRIPTORS` as ``structure``
         and those of :data:`negsamp.descriptors.POOL_DESCRIPTORS` as ``pools``
     """
-    records = []
+    records: list[dict[str, Any]] = []
     for seed in runs.seeds:
         dataset = generate(**graph, seed=seed)
         structure = describe_dataset(dataset)
         samplers = [name for name in runs.options if serves(name, dataset, pool_options["infer_schema"])]
-        needs_auxiliary = any(SAMPLERS[name].needs == "auxiliary" for name in samplers)
-        with_pools = [name for name in samplers if SAMPLERS[name].needs != "training"]
         with tempfile.TemporaryDirectory() as folder:
             found = find_pools(
                 dataset,
-                with_pools,
+                samplers,
                 Path(folder),
                 runs=runs,
-                auxiliary={**auxiliary, "random_seed": seed} if needs_auxiliary else None,
+                auxiliary={**auxiliary, "random_seed": seed},
                 options=pool_options,
             )
             for sampler in samplers:
-                pools = found.described.get(sampler, dict.fromkeys(POOL_DESCRIPTORS))
-                for record in runs.train(dataset, sampler, found.files.get(sampler), seeds=[seed]):
-                    del record["reciprocal_ranks"]
-                    records.append({**record, "structure": structure, "pools": pools})
+                trained = runs.train_with(dataset, found, sampler, seed)
+                records += [{**record, "structure": structure} for record in trained]
     return records

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import product
@@ -17,7 +17,7 @@ from pykeen.utils import resolve_device
 from negsamp.auxiliary import train_auxiliary
 from negsamp.choice import OBJECTIVE
 from negsamp.datasets import SchemaDataset
-from negsamp.descriptors import describe_pools
+from negsamp.descriptors import POOL_DESCRIPTORS, describe_pools
 from negsamp.errors import InputError
 from negsamp.hpo import Options, Study, Training, content_of, run_kept
 from negsamp.hpo.process import run_forked
@@ -25,7 +25,7 @@ from negsamp.hpo.training import versions
 from negsamp.io import digest, file_hash, stable_seed
 from negsamp.models import save_model
 from negsamp.pools import save_stage
-from negsamp.sampling import make_sampler
+from negsamp.sampling import SAMPLERS, make_sampler
 
 __all__ = ["Found", "Runs", "find_pools"]
 
@@ -96,7 +96,17 @@ class Runs:
                 "reciprocal_ranks": None if mean is None else mean.round(7).tolist(),
             }
 
-    def in_fork(self, name: str, work: Any) -> Any:
+    def train_with(self, dataset: SchemaDataset, found: Found, sampler: str, seed: int) -> Iterator[dict[str, Any]]:
+        """Train with pools that were found for one seed; see :meth:`train`.
+
+        :yields: the records, without reciprocal ranks, and with the description of the ``pools``
+        """
+        pools = found.described.get(sampler, dict.fromkeys(POOL_DESCRIPTORS))
+        for record in self.train(dataset, sampler, found.files.get(sampler), seeds=[seed]):
+            del record["reciprocal_ranks"]
+            yield {**record, "pools": pools}
+
+    def in_fork(self, name: str, work: Callable[[], Any]) -> Any:
         """Do what may use a GPU: a process that has cannot leave it to its children, which train."""
         return run_forked(name, work, self.threads)
 
@@ -129,10 +139,10 @@ def find_pools(
     described: bool = True,
     max_triples: int | None = None,
 ) -> Found:
-    """Train an auxiliary model, find the pools of samplers, store them, and describe them.
+    """Train an auxiliary model if a sampler asks for one, find the pools of samplers, store them, and describe them.
 
     :param dataset: the data set
-    :param samplers: samplers that have pools before a training
+    :param samplers: the samplers; one that has no pools before a training is left out
     :param folder: where files go
     :param runs: what they are for
     :param auxiliary: options of :func:`negsamp.auxiliary.train_auxiliary`; None: no sampler asks for a model
@@ -142,11 +152,12 @@ def find_pools(
 
     :raises InputError: if the auxiliary model diverges
     """
-    files = {name: folder / f"{name}.safetensors" for name in samplers}
+    files = {name: folder / f"{name}.safetensors" for name in samplers if SAMPLERS[name].needs != "training"}
+    is_asked = any(SAMPLERS[name].needs == "auxiliary" for name in files)
 
     def work() -> tuple[float | None, dict[str, dict[str, float]]]:
         model_file, quality = None, None
-        if auxiliary is not None:
+        if auxiliary is not None and is_asked:
             model_file = folder / "auxiliary.safetensors"
             try:
                 model, record = train_auxiliary(dataset.training, dataset.validation, **auxiliary)

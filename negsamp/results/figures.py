@@ -33,6 +33,7 @@ __all__ = [
     "house_style",
     "legend",
     "negatives_figure",
+    "panels_of",
     "pool_sizes_figure",
     "sampler_styles",
     "write_figure",
@@ -250,6 +251,25 @@ def _mark(panel: Axes, ticks: Sequence[int]) -> None:
     """Put ticks at the values alone, written out."""
     panel.set_xticks(ticks, labels=[f"{tick:,}" for tick in ticks])
     panel.minorticks_off()
+
+
+def panels_of(count: int, *, height: float, vertical: str, across: int = 4) -> tuple[Figure, list[Axes]]:
+    """Return a figure as wide as a page, and so many panels in rows; see :func:`house_style`.
+
+    :param count: how many panels
+    :param height: of a row, in inches
+    :param vertical: what the vertical axes show, told at the left
+    :param across: how many panels are side by side, at most
+    """
+    across = min(across, max(count, 2))
+    down = -(-count // across)
+    figure = Figure(figsize=(PAGE, height * down + 0.6), layout="constrained")
+    places = figure.subplots(down, across, squeeze=False)
+    for panel in places[:, 0]:
+        panel.set_ylabel(vertical)
+    for panel in places.flat[count:]:
+        panel.remove()
+    return figure, list(places.flat[:count])
 
 
 def legend(figure: Figure) -> None:

@@ -46,6 +46,7 @@ from negsamp.results.grid import Grid, Row
 from negsamp.significance import BETTER, EQUAL, WORSE
 
 __all__ = [
+    "MARKS",
     "SAMPLER_LABELS",
     "Table",
     "auxiliary_table",
@@ -87,7 +88,7 @@ _NOT_APPLICABLE = "not applicable"
 _NOT_RUN = "not run"
 
 #: how a cell tells how it compares with random negatives
-_MARKS = {BETTER: " ↑", WORSE: " ↓", EQUAL: " ="}
+MARKS = {BETTER: " ↑", WORSE: " ↓", EQUAL: " ="}
 
 #: what may fill a slot, in the order of a fallback; ancestors carry their distance (``ancestors_1``)
 _STAGES = ["pool", "ancestors", "typed", "typedbyclass", "relational", "corrupt", "everything", "masked", "rescued"]
@@ -410,7 +411,7 @@ def link_prediction_table(
             complete = row["state"] == _COMPLETE
             scores = [(row[f"{metric}_mean"], row[f"{metric}_std"]) for metric in _RANKING] if complete else []
             cells = [_with_deviation(*score) for score in scores] or _told(row, len(_RANKING))
-            cells[0] += _MARKS.get(str(row.get("verdict")), "")
+            cells[0] += MARKS.get(str(row.get("verdict")), "")
             rows[-1] += cells
             means[-1] += [mean for mean, _ in scores] or [math.nan] * len(_RANKING)
 

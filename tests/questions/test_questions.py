@@ -163,8 +163,9 @@ def test_each_graph_has_an_auxiliary_model_of_its_own(tmp_path: Path, monkeypatc
     seeds = []
 
     def noting(*args: Any, **kwargs: Any) -> Any:
-        seeds.append(kwargs["auxiliary"] and kwargs["auxiliary"]["random_seed"])
-        return find_pools(*args, **kwargs)
+        found = find_pools(*args, **kwargs)
+        seeds.append(found.auxiliary_mrr and kwargs["auxiliary"]["random_seed"])
+        return found
 
     monkeypatch.setattr(graph_structure, "find_pools", noting)
     for samplers in (["random", "adversarial"], ["random", "corrupt"]):
@@ -261,7 +262,7 @@ def test_validity_is_unknown_where_nothing_is_declared() -> None:
     assert semantic_validity(make_sampler("random", dataset), dataset.schema, seed=0) is None
 
 
-def test_validity_is_none_where_no_entity_has_a_class() -> None:
+def test_no_negative_is_valid_where_no_entity_has_a_class() -> None:
     dataset = generate(**GRAPH, untyped=1.0)
     assert dataset.schema is not None
     assert semantic_validity(make_sampler("random", dataset), dataset.schema, seed=0) == 0.0

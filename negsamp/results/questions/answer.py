@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from negsamp.choice import OBJECTIVE
 from negsamp.errors import InputError
 from negsamp.io import atomic_path, read_jsonl
-from negsamp.results.collect import Paths
+from negsamp.results.collect import STUDY, Paths
 from negsamp.results.figures import write_figure
 from negsamp.results.tables import Table, write_table
 from negsamp.significance import Correlation, holm
@@ -79,11 +79,11 @@ def read_trainings(paths: Paths, columns: Sequence[str]) -> pd.DataFrame:
     """Read the records of trainings, one a row; the MRR of one that failed is blank.
 
     :param paths: files of one JSON object a line
-    :param columns: what is read of each record, beside study, seed, state and MRR
+    :param columns: what is read of each record, beside study, seed and MRR
 
     :raises InputError: if a file is missing or damaged, or a record lacks a column
     """
-    wanted = ["dataset", "model", "sampler", "negatives", "seed", "state", MRR, *columns]
+    wanted = [*STUDY, "seed", MRR, *columns]
     rows = []
     for path in paths:
         for number, record in enumerate(read_jsonl(path), start=1):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from negsamp.results.collect import STUDY
 from negsamp.results.comparison import BASELINE
-from negsamp.results.figures import PAGE, SAMPLER_STYLES, house_style, legend, sampler_styles
+from negsamp.results.figures import SAMPLER_STYLES, house_style, legend, panels_of, sampler_styles
 from negsamp.results.questions.answer import (
     MRR,
     Answer,
@@ -55,16 +55,11 @@ def auxiliary_quality_answer(records: Iterable[str]) -> Answer:
 
 def _rows(points: pd.DataFrame, others: pd.DataFrame) -> Iterable[dict[str, Any]]:
     for study, group in points.groupby(STUDY, sort=False):
-        dataset, model, sampler, negatives = study
-        same = others[(others[["dataset", "model", "negatives"]] == [dataset, model, negatives]).all(axis=1)]
-        without = same.set_index("sampler")["mean"]
+        without = _beside(others, study).set_index("sampler")["mean"]
         untrained = group[group["epochs"] == 0]
         best = group.sort_values("auxiliary_mrr", kind="stable").iloc[-1]
         yield {
-            "dataset": dataset,
-            "model": model,
-            "sampler": sampler,
-            "negatives": negatives,
+            **dict(zip(STUDY, study, strict=True)),
             **correlation_columns(rank_correlation(group["auxiliary_mrr"].tolist(), group["mean"].tolist())),
             "rho_held_out": rank_correlation(group["held_out"].tolist(), group["mean"].tolist()).rho,
             "untrained": untrained["mean"].mean(),
@@ -73,6 +68,12 @@ def _rows(points: pd.DataFrame, others: pd.DataFrame) -> Iterable[dict[str, Any]
             "with_best_auxiliary": best["mean"],
             **{name: without.get(name, np.nan) for name in dict.fromkeys(others["sampler"])},
         }
+
+
+def _beside(others: pd.DataFrame, study: Any) -> pd.DataFrame:
+    """Return the means without an auxiliary model that stand beside a study: those of the same but for the sampler."""
+    dataset, model, _, negatives = study
+    return others[(others[["dataset", "model", "negatives"]] == [dataset, model, negatives]).all(axis=1)]
 
 
 def _table(found: pd.DataFrame, trained: pd.DataFrame) -> Table:
@@ -122,14 +123,11 @@ def _table(found: pd.DataFrame, trained: pd.DataFrame) -> Table:
 def _figure(points: pd.DataFrame, others: pd.DataFrame) -> Figure:
     studies = list(dict.fromkeys(points[STUDY].itertuples(index=False, name=None)))
     kinds = list(dict.fromkeys(points["auxiliary"]))
-    across = min(max(len(studies), 2), 4)
-    down = -(-len(studies) // across)
     longest = max(points["epochs"].max(), 1)
     styles = sampler_styles(list(dict.fromkeys(others["sampler"])))
     with house_style():
-        figure = Figure(figsize=(PAGE, 2.1 * down + 0.6), layout="constrained")
-        places = figure.subplots(down, across, squeeze=False)
-        for study, panel in zip(studies, places.flat, strict=False):
+        figure, places = panels_of(len(studies), height=2.1, vertical="test MRR")
+        for study, panel in zip(studies, places, strict=True):
             dataset, model, sampler, negatives = study
             of_study = points[(points[STUDY] == list(study)).all(axis=1)]
             for turn, kind in enumerate(kinds):
@@ -147,18 +145,13 @@ def _figure(points: pd.DataFrame, others: pd.DataFrame) -> Figure:
                 )
                 # filled in the legend, whichever point comes first
                 panel.scatter([], [], s=20, color=color, marker=marker, label=kind)
-            of_same = others[(others[["dataset", "model", "negatives"]] == [dataset, model, negatives]).all(axis=1)]
-            for row in of_same.to_dict("records"):
+            for row in _beside(others, study).to_dict("records"):
                 style = styles[row["sampler"]]
                 panel.axhline(
                     row["mean"], color=style["color"], linestyle=style["linestyle"], label=sampler_label(row["sampler"])
                 )
             panel.set_title(f"{dataset}, {model},\n{sampler_label(sampler)}, n = {negatives}", fontsize=8)
             panel.set_xlabel("auxiliary model's validation MRR")
-        for panel in places[:, 0]:
-            panel.set_ylabel("test MRR")
-        for panel in places.flat[len(studies) :]:
-            panel.remove()
         legend(figure)
     return figure
 

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from negsamp.results.comparison import BASELINE
-from negsamp.results.figures import PAGE, house_style, legend, sampler_styles
+from negsamp.results.figures import house_style, legend, panels_of, sampler_styles
 from negsamp.results.questions.answer import (
     CORRELATED,
     MRR,
@@ -34,8 +34,6 @@ _ALL = "all"
 _GRAPH = ["file", "seed"]
 #: kinds of relations as the figure writes them
 _KINDS = {"one_to_one": "1-1", "one_to_many": "1-n", "many_to_one": "n-1", "many_to_many": "n-n"}
-#: panels side by side
-_ACROSS = 4
 
 
 def graph_structure_answer(records: Iterable[str], *, sweeps: Mapping[str, Sequence[Sequence[Any]]]) -> Answer:
@@ -73,7 +71,7 @@ def gains_over_random(trained: pd.DataFrame) -> pd.DataFrame:
     keys = [*_GRAPH, "model", "negatives"]
     baseline = trained[trained["sampler"] == BASELINE].set_index(keys)[MRR].rename("baseline")
     others = trained[trained["sampler"] != BASELINE].join(baseline, on=keys)
-    others = others.assign(gain=others[MRR] / others["baseline"] - 1).drop(columns=["dataset", "state", "negatives"])
+    others = others.assign(gain=others[MRR] / others["baseline"] - 1).drop(columns=["dataset", "negatives"])
 
     def averaged(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         grouped = frame.groupby(by, sort=False)
@@ -173,13 +171,10 @@ def _figure(moved: pd.DataFrame, samplers: Sequence[str]) -> Figure:
     moved = moved[moved["model"] != _ALL]
     names, models = list(dict.fromkeys(moved["property"])), list(dict.fromkeys(moved["model"]))
     panels = [(name, model) for name in names for model in models]
-    across = min(_ACROSS, max(len(panels), 2))
-    down = -(-len(panels) // across)
     styles = sampler_styles([BASELINE, *samplers])
     with house_style():
-        figure = Figure(figsize=(PAGE, 1.7 * down + 0.6), layout="constrained")
-        places = figure.subplots(down, across, squeeze=False)
-        for (name, model), panel in zip(panels, places.flat, strict=False):
+        figure, places = panels_of(len(panels), height=1.7, vertical="gain, %")
+        for (name, model), panel in zip(panels, places, strict=True):
             shown = moved[(moved["property"] == name) & (moved["model"] == model)]
             for sampler in samplers:
                 points = shown[shown["sampler"] == sampler].groupby("place")["gain"].agg(["mean", "std"])
@@ -196,10 +191,6 @@ def _figure(moved: pd.DataFrame, samplers: Sequence[str]) -> Figure:
             panel.set_xticks(values.index, labels=[_KINDS.get(value, value) for value in values])
             panel.tick_params(axis="x", labelsize=6)
             panel.set_title(f"{name}, {model}", fontsize=8)
-        for panel in places[:, 0]:
-            panel.set_ylabel("gain, %")
-        for panel in places.flat[len(panels) :]:
-            panel.remove()
         legend(figure)
     return figure
 

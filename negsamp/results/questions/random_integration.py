@@ -14,8 +14,8 @@ from negsamp.results.collect import STUDY
 from negsamp.results.comparison import COMPARED, compare_family
 from negsamp.results.figures import PAGE, house_style, sampler_styles
 from negsamp.results.questions.answer import MRR, Answer, failures, listed, read_trainings, require_some
-from negsamp.results.tables import Table, sampler_label
-from negsamp.significance import BETTER, EQUAL, WORSE, detectable_difference
+from negsamp.results.tables import MARKS, Table, sampler_label
+from negsamp.significance import BETTER, WORSE, detectable_difference
 
 __all__ = ["random_integration_answer"]
 
@@ -25,7 +25,6 @@ _RUN = [*STUDY, "fallback", "seed"]
 #: what slots were filled by; all else is a stage of a semantic fallback
 _SHARES = {"pool": "pool", "random": "everything", "masked": "masked"}
 _LINES: dict[str, Any] = {"none": ":", "random": "--", "semantic": "-"}
-_MARKS = {BETTER: " ↑", WORSE: " ↓", EQUAL: " ="}
 
 
 def random_integration_answer(records: Iterable[str]) -> Answer:
@@ -70,11 +69,11 @@ def _compare(trained: pd.DataFrame) -> pd.DataFrame:
     """
     finished = trained.dropna(subset="reciprocal_ranks")
     ranks = {tuple(row[:-1]): np.asarray(row[-1]) for row in finished[[*_RUN, "reciprocal_ranks"]].to_numpy(object)}
+    seeds = sorted(set(finished["seed"]))
     rows: list[dict[str, Any]] = []
     groups: dict[tuple[Any, ...], dict[str, Any]] = {}
     for *study, fallback in dict.fromkeys(tuple(key[:-1]) for key in ranks):
-        seeds = [key[-1] for key in ranks if [*key[:-1]] == [*study, fallback]]
-        common = [seed for seed in seeds if (*study, _INTEGRATE, seed) in ranks]
+        common = [seed for seed in seeds if {(*study, fallback, seed), (*study, _INTEGRATE, seed)} <= ranks.keys()]
         if fallback == _INTEGRATE or not common:
             continue
         differences = np.stack([ranks[*study, fallback, seed] - ranks[*study, _INTEGRATE, seed] for seed in common])
@@ -86,7 +85,8 @@ def _compare(trained: pd.DataFrame) -> pd.DataFrame:
     for name, compared in compare_family(groups.values()).items():
         rows[int(name)].update(compared)
     found = pd.DataFrame(rows, columns=[*STUDY, "fallback", "is_same", *COMPARED])
-    return found.assign(detectable=detectable_difference(found["difference_low"], found["difference_high"]))
+    low, high = (found[name].to_numpy(float) for name in ("difference_low", "difference_high"))
+    return found.assign(detectable=detectable_difference(low, high))
 
 
 def _table(found: pd.DataFrame, trained: pd.DataFrame) -> Table:
@@ -106,7 +106,7 @@ def _table(found: pd.DataFrame, trained: pd.DataFrame) -> Table:
                 "sampler": sampler_label(row["sampler"]),
                 "negatives": str(row["negatives"]),
                 "fallback": row["fallback"],
-                "test MRR": "failed" if failed else f"{row['mean']:.3f}{deviation}{_MARKS.get(row['verdict'], '')}",
+                "test MRR": "failed" if failed else f"{row['mean']:.3f}{deviation}{MARKS.get(row['verdict'], '')}",
                 "against random": against,
                 **{name: "—" if pd.isna(value) else f"{value:.1%}" for name, value in shares.items()},
                 "valid": "—" if pd.isna(row["validity"]) else f"{row['validity']:.1%}",
