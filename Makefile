@@ -55,6 +55,10 @@ $(QUESTIONS:%=docs/results/%): docs/results/%: configs/%.yaml $(VENV)/installed 
 	$(BIN)/snakemake --cores $(CORES) --configfile $< -- $(subst -,_,$*)
 	rm -rf $@ && mkdir -p $@
 	cp $(addprefix results/$*/open_questions/$(subst -,_,$*),.csv .md .png .verdict.md) $@
+	$(ADVICE)
+
+# what advice foresees gains from, and how far that is right
+docs/results/graph-structure: ADVICE = cp results/graph-structure/open_questions/evidence.csv negsamp/advice/generated.csv && $(BIN)/python benchmarks/advice.py
 
 always:
 

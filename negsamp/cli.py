@@ -1,6 +1,7 @@
 """The command line: each command calls the function that the workflow's script calls."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="negsamp")
 def main() -> None:
-    """Look at data sets and at the negative pools that samplers find in them."""
+    """Look at data sets, at the negative pools that samplers find in them, and at what to expect of each."""
 
 
 _mirror = click.option(
@@ -48,6 +49,12 @@ _mirror = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     envvar="NEGSAMP_MIRROR",
     help="Folder of archives that is looked in before their addresses [NEGSAMP_MIRROR].",
+)
+_infer_schema = click.option(
+    "--infer-schema",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="Infer missing domains and ranges: classes that cover this share of the heads or tails.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
@@ -77,12 +84,7 @@ def datasets(mirror: Path | None, as_json: bool) -> None:
 @click.option("--auxiliary", type=click.Path(dir_okay=False), help="A saved auxiliary model.")
 @click.option("-k", "--num-neighbors", type=click.IntRange(min=1), default=100, show_default=True, help="Pool size.")
 @click.option("--grow", is_flag=True, help="Grow pools until so many are left after exclusions.")
-@click.option(
-    "--infer-schema",
-    type=click.FloatRange(0, 1, min_open=True),
-    metavar="SHARE",
-    help="Infer missing domains and ranges: classes that cover this share of the heads or tails.",
-)
+@_infer_schema
 @_mirror
 @_json
 def pools(
@@ -169,6 +171,33 @@ def _cell(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+
+
+@main.command("advise")
+@click.argument("dataset")
+@_infer_schema
+@click.option(
+    "--evidence",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="What the workflow's target graph_structure wrote, its evidence.csv [default: the package's].",
+)
+@_mirror
+@_json
+def advise_command(
+    dataset: str, infer_schema: float | None, evidence: Path | None, mirror: Path | None, as_json: bool
+) -> None:
+    """Advise on samplers for DATASET, a name, or a folder given with a slash: applicable ones, likely gains, why.
+
+    Nothing is trained. Gains are predicted from what samplers gained on benchmark graphs and on generated ones, each
+    with its evidence and an interval.
+
+    Example: negsamp advise ./my-graph
+    """
+    from negsamp.advice import GENERATED, advice_text, advise, read_evidence
+    from negsamp.datasets import load_dataset
+
+    found = advise(load_dataset(dataset, mirror=mirror), read_evidence(evidence or GENERATED), infer_schema)
+    click.echo(json.dumps(asdict(found), indent=2) if as_json else advice_text(found))
 
 
 @main.command(cls=_Numbers)

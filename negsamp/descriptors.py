@@ -23,6 +23,7 @@ __all__ = [
     "DESCRIPTORS",
     "POOL_DESCRIPTORS",
     "describe_dataset",
+    "describe_pool_sizes",
     "describe_pools",
     "describe_structure",
 ]
@@ -165,6 +166,26 @@ POOL_DESCRIPTORS = {
 }
 
 
+def describe_pool_sizes(sampler: PoolNegativeSampler) -> dict[str, float]:
+    """Describe how large the pools of a sampler are, known positives excluded.
+
+    :param sampler: the sampler; its pools are found before a training
+
+    :returns: those of :data:`POOL_DESCRIPTORS` that tell of sizes
+    """
+    triples = sampler.triples
+    every = Queries(triples, completions=torch.arange(2 * len(triples.triples)))
+    sizes = sampler.filtered_stage().ask(every, own_is_known=True).free
+    return _sizes_told(torch.from_numpy(sizes), triples.num_entities)
+
+
+def _sizes_told(sizes: LongTensor, num_entities: int) -> dict[str, float]:
+    return {
+        "pool_share": float(sizes.double().mean()) / num_entities,
+        "no_pool": float((sizes == 0).double().mean()),
+    }
+
+
 def describe_pools(
     sampler: PoolNegativeSampler, held_out: LongTensor, max_triples: int | None = None
 ) -> dict[str, float]:
@@ -199,7 +220,6 @@ def describe_pools(
     has_pool = sizes > 0
     shares = hits[has_pool] / sizes[has_pool]
     return {
-        "pool_share": float(sizes.double().mean()) / triples.num_entities,
-        "no_pool": float((~has_pool).double().mean()),
+        **_sizes_told(sizes, triples.num_entities),
         "held_out": float(shares.mean()) if len(shares) else 0.0,
     }

@@ -446,15 +446,13 @@ def question_files(question):
             return fill(rules.vary_fallback.output.records, rows, fallback=asked["fallbacks"])
 
 
-def question_sweeps(wildcards):
-    """Tell the values of each property and where their records are, of the question that has such."""
-    if wildcards.question != "graph_structure":
-        return {}
+def sweep_files():
+    """Tell the values of each property that is swept, and where their records are."""
     sweeps = {}
     for (moved, value), (path, _) in sweep_points().items():
         (file,) = expand(rules.sweep_structure.output.records, point=[path])
         sweeps.setdefault(moved, []).append([value, file])
-    return {"sweeps": sweeps}
+    return sweeps
 
 
 def defining_file(module, name):

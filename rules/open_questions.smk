@@ -116,23 +116,44 @@ rule answer_question:
         runtime="1h",
     params:
         question=lambda wildcards: wildcards.question,
-        options=question_sweeps,
+        options=lambda wildcards: {"sweeps": sweep_files()} if wildcards.question == "graph_structure" else {},
         code=CODE["answer_question"],
     script:
         "../workflow_scripts/answer_question.py"
 
 
-rule graph_structure:
-    """Print how the structure of a graph decides which sampler works."""
+rule collect_evidence:
+    """Collect what samplers gained on all graphs: what `negsamp advise` predicts gains from."""
     input:
-        f"{RESULTS}/open_questions/graph_structure.verdict.md",
+        records=question_files("graph_structure"),
+    output:
+        evidence=f"{RESULTS}/open_questions/evidence.csv",
+    log:
+        f"{RESULTS}/logs/collect_evidence.log",
+    conda:
+        "../envs/negsamp.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime="1h",
+    params:
+        sweeps=sweep_files(),
+        code=CODE["collect_evidence"],
+    script:
+        "../workflow_scripts/collect_evidence.py"
+
+
+rule graph_structure:
+    """Print how the structure of a graph decides which sampler works, and collect the evidence for advice."""
+    input:
+        rules.collect_evidence.output,
+        verdict=f"{RESULTS}/open_questions/graph_structure.verdict.md",
     log:
         f"{RESULTS}/logs/graph_structure.log",
     localrule: True
     conda:
         "../envs/negsamp.yaml"
     shell:
-        "tee {log} < {input}"
+        "tee {log} < {input.verdict}"
 
 
 rule auxiliary_quality:
@@ -164,13 +185,16 @@ rule random_integration:
 rule open_questions:
     """Answer all three."""
     input:
-        rules.graph_structure.input,
-        rules.auxiliary_quality.input,
-        rules.random_integration.input,
+        rules.collect_evidence.output,
+        verdicts=[
+            rules.graph_structure.input.verdict,
+            rules.auxiliary_quality.input,
+            rules.random_integration.input,
+        ],
     log:
         f"{RESULTS}/logs/open_questions.log",
     localrule: True
     conda:
         "../envs/negsamp.yaml"
     shell:
-        "cat {input} | tee {log}"
+        "cat {input.verdicts} | tee {log}"

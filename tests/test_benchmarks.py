@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 from click.testing import CliRunner
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -146,3 +147,45 @@ def test_pretraining_is_measured_epoch_by_epoch(tmp_path: Path) -> None:
     assert rows["epoch"].tolist() == [1, 2, 1, 2, 1]
     assert rows["validation MRR"].between(0, 1).all()
     assert "slcwa" in (tmp_path / "pretraining.md").read_text(encoding="utf-8")
+
+
+def test_advice_is_compared_with_the_tables_of_experiments(tmp_path: Path) -> None:
+    mrr = "inverse_harmonic_mean_rank_mean"
+    for number, name in enumerate(("nations", "umls", "kinships", "synthetic")):
+        folder = tmp_path / f"experiment-{name}" / "tables" / "link_prediction"
+        folder.mkdir(parents=True)
+        table = [
+            {
+                "dataset": name,
+                "model": model,
+                "sampler": sampler,
+                "negatives": negatives,
+                "state": state,
+                "inferred": False,
+                mrr: value,
+            }
+            for model in ("TransE", "DistMult")
+            for negatives, scale in ((1, 1.0), (4, 2.0))
+            for sampler, state, value in (
+                ("random", "complete", 0.2 * scale),
+                ("corrupt", "complete", 0.2 * scale * (1 - 0.1 * number * scale)),
+                ("relational", "failed" if negatives == 4 else "complete", None if negatives == 4 else 0.1),
+                ("basic", "complete", 0.3),
+                ("typed", "not applicable", None),
+            )
+        ]
+        pd.DataFrame(table).to_csv(folder / f"{name}.csv", index=False)
+    folders = ("--experiments", str(tmp_path), "--output", str(tmp_path / "output"))
+    run("advice.py", *folders, "--evidence", str(tmp_path / "real.csv"))
+    evidence = pd.read_csv(tmp_path / "real.csv")
+    assert len(evidence) == 4 * 2
+    assert set(evidence["sampler"]) == {"corrupt"}
+    # a tenth and two tenths lower, and so on
+    gains = evidence.drop_duplicates("group").set_index("group")["gain"]
+    assert gains.to_dict() == pytest.approx({"nations": 0, "umls": -0.15, "kinships": -0.3, "synthetic": -0.45})
+    assert evidence["pool_share"].notna().all()
+    compared = pd.read_csv(tmp_path / "output/advice.csv")
+    assert len(compared) == 8
+    assert (compared["low"] < compared["predicted"]).all()
+    assert (tmp_path / "output/advice.md").read_text(encoding="utf-8").count("\n| ") == 6
+    assert (tmp_path / "output/advice.png").stat().st_size > 0

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from oracles import Oracle
 
 from negsamp import descriptors
-from negsamp.descriptors import DESCRIPTORS, POOL_DESCRIPTORS, describe_pools, describe_structure
+from negsamp.descriptors import DESCRIPTORS, POOL_DESCRIPTORS, describe_pool_sizes, describe_pools, describe_structure
 
 
 def share(hits: list[bool]) -> float | None:
@@ -119,6 +119,8 @@ def test_pools_are_described_as_loops_count(name: str, block: int, monkeypatch: 
     assert found["held_out"] == pytest.approx(mean(shares))
     assert found["held_out"] > 0
     assert found.keys() == POOL_DESCRIPTORS.keys()
+    sizes_alone = describe_pool_sizes(graph.sampler(name))
+    assert sizes_alone == {key: pytest.approx(found[key]) for key in ("pool_share", "no_pool")}
 
 
 def test_some_triples_stand_for_all() -> None:

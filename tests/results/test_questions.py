@@ -13,6 +13,7 @@ from negsamp.errors import InputError
 from negsamp.io import read_jsonl, write_jsonl
 from negsamp.results.questions import (
     auxiliary_quality_answer,
+    collect_evidence,
     graph_structure_answer,
     random_integration_answer,
     write_answer,
@@ -103,6 +104,33 @@ def test_failed_trainings_are_counted_and_left_out(sweep: tuple[list[str], dict[
     assert "Trainings: 114, failed: 6." in answer.table.notes
     found = answer.table.raw.set_index(["kind", "model", "predictor", "sampler"])
     assert found.loc["property", "TransE", "noise", "corrupt"]["points"] == 12
+
+
+def test_evidence_has_the_means_of_each_structure(sweep: tuple[list[str], dict[str, Any]], tmp_path: Path) -> None:
+    paths, sweeps = sweep
+    held_out = {"random": 0.01, "corrupt": 0.04, "typed": 0.02}
+    for path in paths:
+        changed(
+            path, lambda record: [{**record, "pools": {"pool_share": 0.1, "held_out": held_out[record["sampler"]]}}]
+        )
+    # where two sweeps start, and a graph of none
+    sweeps["cardinality"].append(["mixed", sweeps["noise"][0][1]])
+    (tmp_path / "mixed").mkdir()
+    write_jsonl(tmp_path / "mixed/7.jsonl", read_jsonl(paths[2]))
+    evidence = collect_evidence([*paths, str(tmp_path / "mixed/7.jsonl")], sweeps=sweeps)
+    assert len(evidence) == 8 * 2 * 2
+    assert set(evidence["sampler"]) == {"corrupt", "typed"}
+    assert set(evidence["model"]) == {"TransE", "DistMult"}
+    assert (evidence["graphs"] == len(SEEDS)).all()
+    groups = evidence.drop_duplicates(["group", "violations", "many_to_many"])["group"].value_counts().to_dict()
+    assert groups == {"noise": 4, "cardinality": 2, f"{tmp_path.name}/noise-0.0": 1, "mixed/7": 1}
+    rows = evidence[(evidence["violations"] > 0.35) & (evidence["sampler"] == "corrupt")]
+    assert rows["gain"].tolist() == pytest.approx([-0.1, -0.1], abs=0.02)
+    assert rows["held_out"].tolist() == pytest.approx([0.04, 0.04])
+    records = [r for r in read_jsonl(paths[4]) if r["model"] == "TransE"]
+    mrr = {(record["sampler"], record["seed"]): record[MRR] for record in records}
+    expected = np.mean([mrr["corrupt", seed] / mrr["random", seed] - 1 for seed in SEEDS])
+    assert rows.set_index("model").loc["TransE", "gain"] == pytest.approx(expected)
 
 
 def changed(path: str, change: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> None:

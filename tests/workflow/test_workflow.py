@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from negsamp.advice import predictors_of
 from negsamp.datasets import generate, write_folder
 
 pytestmark = pytest.mark.workflow
@@ -126,6 +128,9 @@ def test_open_questions_are_answered(tmp_path: Path) -> None:
     for question in ("graph_structure", "auxiliary_quality", "random_integration"):
         for suffix in (".csv", ".tex", ".md", ".png", ".pdf", ".verdict.md"):
             assert (tmp_path / f"results/default/open_questions/{question}{suffix}").stat().st_size > 0
+    evidence = pd.read_csv(tmp_path / "results/default/open_questions/evidence.csv")
+    assert set(evidence["group"]) == {"num_triples", "noise", "graph_structure/base"}
+    assert set(predictors_of("typed")) <= set(evidence)
     # printing is all that is left
     assert planned(tmp_path, "--", "open_questions") == {"open_questions": 1}
 

@@ -2,13 +2,14 @@
 
 from negsamp.results.questions.answer import Answer, write_answer
 from negsamp.results.questions.auxiliary_quality import auxiliary_quality_answer
-from negsamp.results.questions.graph_structure import graph_structure_answer
+from negsamp.results.questions.graph_structure import collect_evidence, graph_structure_answer
 from negsamp.results.questions.random_integration import random_integration_answer
 
 __all__ = [
     "ANSWERS",
     "Answer",
     "auxiliary_quality_answer",
+    "collect_evidence",
     "graph_structure_answer",
     "random_integration_answer",
     "write_answer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from negsamp.results.questions.answer import (
 from negsamp.results.tables import Table, sampler_label
 from negsamp.significance import LEVEL, detectable_correlation, rank_correlation
 
-__all__ = ["gains_over_random", "graph_structure_answer"]
+__all__ = ["collect_evidence", "gains_over_random", "graph_structure_answer"]
 
 #: the mean over all models, beside each
 _ALL = "all"
@@ -44,10 +45,7 @@ def graph_structure_answer(records: Iterable[str], *, sweeps: Mapping[str, Seque
 
     :raises InputError: if a file is missing or damaged, or no sampler has finished beside random negatives
     """
-    frames = [read_trainings([path], ["structure", "pools"]).assign(file=str(path)) for path in records]
-    read = pd.concat(frames, ignore_index=True)
-    descriptors = [name for column in ("structure", "pools") for name in read[column].iloc[0]]
-    trained = unpacked(unpacked(read, "structure"), "pools")
+    trained, descriptors = _read(records)
     gains = gains_over_random(trained)
     whole = gains[gains["model"] == _ALL]
     require_some(whole, "graph structure", "no sampler has finished with every model beside random negatives")
@@ -58,6 +56,41 @@ def graph_structure_answer(records: Iterable[str], *, sweeps: Mapping[str, Seque
     )
     samplers = list(dict.fromkeys(gains["sampler"]))
     return Answer(_table(found, samplers, trained), _figure(moved, samplers), _verdict(found, gains, trained))
+
+
+def collect_evidence(records: Iterable[str], *, sweeps: Mapping[str, Sequence[Sequence[Any]]]) -> pd.DataFrame:
+    """Collect what :mod:`negsamp.advice` predicts gains from.
+
+    :param records: the files of all graphs
+    :param sweeps: property → its values, and the file of each
+
+    :returns: one row a structure, sampler and model, means over the seeds' graphs: ``group`` (the sweep that it belongs
+        to, or itself where it belongs to none or several), how many ``graphs``, the ``gain``, and the descriptors
+
+    :raises InputError: if a file is missing or damaged
+    """
+    trained, descriptors = _read(records)
+    gains = gains_over_random(trained)
+    gains = gains[gains["model"] != _ALL]
+    places: dict[str, list[str]] = {}
+    for name, points in sweeps.items():
+        for _, file in points:
+            places.setdefault(str(file), []).append(name)
+    groups = [
+        places[file][0] if len(places.get(file, ())) == 1 else "/".join(Path(file).with_suffix("").parts[-2:])
+        for file in gains["file"]
+    ]
+    grouped = gains.assign(group=groups).groupby(["file", "group", "sampler", "model"], sort=False)
+    evidence = grouped[["gain", *descriptors]].mean().assign(graphs=grouped.size()).reset_index()
+    return evidence[["group", "sampler", "model", "graphs", "gain", *descriptors]]
+
+
+def _read(records: Iterable[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Read all trainings, one a row with the descriptors of its graph and pools; and name these."""
+    frames = [read_trainings([path], ["structure", "pools"]).assign(file=str(path)) for path in records]
+    read = pd.concat(frames, ignore_index=True)
+    descriptors = [name for column in ("structure", "pools") for name in read[column].iloc[0]]
+    return unpacked(unpacked(read, "structure"), "pools"), descriptors
 
 
 def gains_over_random(trained: pd.DataFrame) -> pd.DataFrame:
