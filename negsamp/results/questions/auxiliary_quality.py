@@ -151,7 +151,7 @@ def _figure(points: pd.DataFrame, others: pd.DataFrame) -> Figure:
                     row["mean"], color=style["color"], linestyle=style["linestyle"], label=sampler_label(row["sampler"])
                 )
             panel.set_title(f"{dataset}, {model},\n{sampler_label(sampler)}, n = {negatives}", fontsize=8)
-            panel.set_xlabel("auxiliary model's validation MRR")
+            panel.set_xlabel("auxiliary model's MRR")
         legend(figure)
     return figure
 
