@@ -146,6 +146,7 @@ rule graph_structure:
     """Print how the structure of a graph decides which sampler works, and collect the evidence for advice."""
     input:
         rules.collect_evidence.output,
+        expand(rules.answer_question.output, question="graph_structure"),
         verdict=f"{RESULTS}/open_questions/graph_structure.verdict.md",
     log:
         f"{RESULTS}/logs/graph_structure.log",
@@ -159,38 +160,37 @@ rule graph_structure:
 rule auxiliary_quality:
     """Print how much the auxiliary model's quality matters."""
     input:
-        f"{RESULTS}/open_questions/auxiliary_quality.verdict.md",
+        expand(rules.answer_question.output, question="auxiliary_quality"),
+        verdict=f"{RESULTS}/open_questions/auxiliary_quality.verdict.md",
     log:
         f"{RESULTS}/logs/auxiliary_quality.log",
     localrule: True
     conda:
         "../envs/negsamp.yaml"
     shell:
-        "tee {log} < {input}"
+        "tee {log} < {input.verdict}"
 
 
 rule random_integration:
     """Print whether the random integration can be replaced."""
     input:
-        f"{RESULTS}/open_questions/random_integration.verdict.md",
+        expand(rules.answer_question.output, question="random_integration"),
+        verdict=f"{RESULTS}/open_questions/random_integration.verdict.md",
     log:
         f"{RESULTS}/logs/random_integration.log",
     localrule: True
     conda:
         "../envs/negsamp.yaml"
     shell:
-        "tee {log} < {input}"
+        "tee {log} < {input.verdict}"
 
 
 rule open_questions:
     """Answer all three."""
     input:
         rules.collect_evidence.output,
-        verdicts=[
-            rules.graph_structure.input.verdict,
-            rules.auxiliary_quality.input,
-            rules.random_integration.input,
-        ],
+        expand(rules.answer_question.output, question=QUESTIONS),
+        verdicts=expand(rules.answer_question.output.verdict, question=QUESTIONS),
     log:
         f"{RESULTS}/logs/open_questions.log",
     localrule: True

@@ -133,6 +133,9 @@ def test_open_questions_are_answered(tmp_path: Path) -> None:
     assert set(predictors_of("typed")) <= set(evidence)
     # printing is all that is left
     assert planned(tmp_path, "--", "open_questions") == {"open_questions": 1}
+    # any part of an answer that is gone is made again
+    (tmp_path / "results/default/open_questions/random_integration.png").unlink()
+    assert planned(tmp_path, "--", "random_integration") == {"answer_question": 1, "random_integration": 1}
 
 
 def test_a_sampler_that_cannot_be_served_is_not_applicable(small: Path) -> None:
