@@ -151,7 +151,7 @@ def _figure(means: pd.DataFrame) -> Figure:
                     style = {**styles[sampler], "linestyle": _LINES[fallback]}
                     panel.plot(line.index, factor * line, **style)
                 if column == "validity" and shown[column].isna().all():
-                    panel.text(0.5, 0.5, "no domains or ranges", transform=panel.transAxes, ha="center")
+                    panel.text(0.5, 0.5, "no domains\nor ranges", transform=panel.transAxes, ha="center")
                     panel.set_yticks([])
                 panel.set_xscale("log")
                 panel.set_xticks(numbers, labels=[str(number) for number in numbers])
