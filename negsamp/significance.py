@@ -108,7 +108,10 @@ def compare_paired(
         rows = np.arange(count)[:, None] * num_triples
         triples = np.bincount((chosen + rows).ravel(), minlength=count * num_triples).reshape(count, num_triples)
         seeds = of_seeds[generator.integers(len(of_seeds), size=(count, num_seeds))].mean(axis=1)
-        drawn[:, start : start + count] = means[:, None] + of_triples @ (triples.T / num_triples) + seeds
+        shares = triples / num_triples
+        for row, mean, deviations in zip(drawn, means, of_triples, strict=True):
+            # one product each: a product of all adds in an order that depends on how many there are
+            row[start : start + count] = mean + shares @ deviations + seeds
     lows, highs = np.quantile(drawn, [0.025, 0.975], axis=1)
     tails = np.minimum((drawn <= 0).sum(axis=1), (drawn >= 0).sum(axis=1))
     p_values = np.minimum(2 * (tails + 1) / (resamples + 1), 1)

@@ -1,7 +1,5 @@
 """Bootstraps and Holm's correction, against what is known in closed form, and against simulations."""
 
-from dataclasses import astuple
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -108,9 +106,7 @@ def test_what_seeds_do_is_drawn_from_all_comparisons(generator: np.random.Genera
 
 def test_neither_names_nor_other_triples_matter(generator: np.random.Generator) -> None:
     one, two = generator.normal(0, 0.2, size=(2, 1, 100))
-    alone, beside = compare_paired({"a": one})["a"], compare_paired({"b": two, "c": one})["c"]
-    # but for the last digit: products of matrices of another shape may add in another order
-    assert astuple(alone) == pytest.approx(astuple(beside), rel=1e-12)
+    assert compare_paired({"a": one})["a"] == compare_paired({"b": two, "c": one})["c"]
     assert compare_paired({"a": one}, seed=1)["a"] != compare_paired({"a": one})["a"]
 
 
