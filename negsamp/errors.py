@@ -1,4 +1,4 @@
-"""The one error that bad input ends in."""
+"""What ends a command or a job in one line: bad input, and work that was cut off."""
 
 
 class InputError(ValueError):
@@ -6,4 +6,11 @@ class InputError(ValueError):
 
     The message is one line: it names the file, the place in it, what was found, and what to do about it. The command
     line and the workflow print this line alone, without a traceback.
+    """
+
+
+class Killed(RuntimeError):  # noqa: N818 what happened to it, no mistake of its own
+    """Work whose process was cut off from outside, or for memory: no result of it, and worth another try.
+
+    The message names the work and the signal.
     """

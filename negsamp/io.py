@@ -8,13 +8,13 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from negsamp.errors import InputError
+from negsamp.errors import InputError, Killed
 
 __all__ = [
     "atomic_path",
@@ -181,7 +181,8 @@ def stable_seed(*parts: Any) -> int:
 def job_log(path: str | os.PathLike[str]) -> Iterator[None]:
     """Send records, warnings and the traceback of a failure to a job's log file.
 
-    An :class:`negsamp.errors.InputError` is written as its one line, to the log and to the terminal, and ends the job.
+    An :class:`negsamp.errors.InputError` or :class:`negsamp.errors.Killed` is written as its one line, to the log and
+    to the terminal, and ends the job.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -194,9 +195,9 @@ def job_log(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        logger.error("%s", error)
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(1)
+        _end(str(error))
+    except Killed as killed:
+        _end(f"{killed}; what is finished is kept: run again, with more memory if it was for that")
     except BaseException:
         logger.exception("the job failed")
         raise
@@ -204,3 +205,9 @@ def job_log(path: str | os.PathLike[str]) -> Iterator[None]:
         logging.captureWarnings(False)
         root.removeHandler(handler)
         handler.close()
+
+
+def _end(line: str) -> NoReturn:
+    logger.error("%s", line)
+    sys.stderr.write(f"error: {line}\n")
+    sys.exit(1)

@@ -24,9 +24,9 @@ from pykeen.triples import CoreTriplesFactory
 from pykeen.utils import resolve_device
 
 from negsamp.datasets import read_registry
-from negsamp.errors import InputError
+from negsamp.errors import InputError, Killed
 from negsamp.hpo import LOOPS, takes_margin
-from negsamp.hpo.process import Killed, run_forked
+from negsamp.hpo.process import run_forked
 from negsamp.io import read_json
 from negsamp.models import with_l2
 from negsamp.twins import twin_of
@@ -134,7 +134,7 @@ def measure_hours(plan: Plan, config: Mapping[str, Any], batches: int = 3) -> Fo
                 measure = partial(_seconds, config, counts, model, loop, batches)
                 ends = {n: run_forked(f"measuring {model}", partial(measure, n), threads) for n in {low, high}}
             except Killed as killed:
-                missing.append(f"{dataset}, {model}, {loop}: {killed}")
+                missing.append(f"{dataset}, {loop}: {killed}")
                 continue
             slope = (ends[high] - ends[low]) / max(high - low, 1)
             for n, count in wanted.items():

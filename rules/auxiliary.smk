@@ -18,8 +18,9 @@ rule train_auxiliary:
         "../envs/negsamp.yaml"
     threads: config["compute"]["torch_threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime="8h",
+        mem_mb=growing(8000),
+        runtime=growing(8 * 60),
+        gpu=GPU,
     params:
         options=config["auxiliary"],
         evaluation=config["evaluation"],

@@ -32,6 +32,8 @@ if config["mirror"]:
 os.environ.update(NEGSAMP_TRACKING=json.dumps(config["tracking"]))
 
 RESULTS = f"results/{config['name']}"
+#: what each training asks the scheduler for
+GPU = config["compute"]["gpu"]
 DATASETS = list(dict.fromkeys(name.lower() for name in config["datasets"]))
 REGISTRY = tomllib.loads((ROOT / "negsamp/datasets/registry.toml").read_text(encoding="utf-8"))
 FOLDERS = {name.lower(): Path(folder) for name, folder in config["folders"].items()}
@@ -68,10 +70,17 @@ for _name in config["reference"]["models"] or []:
         raise WorkflowError(
             f"config, reference.models: {_name!r} is none of the models; add it to models, or leave it out"
         )
+if GPU and config["compute"]["device"] not in (None, "cuda"):
+    raise WorkflowError("config, compute.device: with compute.gpu each job is given a GPU; leave the device null")
 for _name in DATASETS:
     if _name not in REGISTRY and _name not in FOLDERS:
         _known = ", ".join([*REGISTRY, *FOLDERS])
         raise WorkflowError(f"config, datasets: unknown data set {_name!r}; known are {_known}; add it to folders")
+
+
+def growing(amount):
+    """Ask for so much at first, and for as much more on each retry: of memory in MB, of time in minutes."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def is_applicable(dataset, sampler):

@@ -14,8 +14,8 @@ rule obtain_archive:
     conda:
         "../envs/negsamp.yaml"
     resources:
-        mem_mb=1000,
-        runtime="1h",
+        mem_mb=growing(1000),
+        runtime=growing(60),
     params:
         hashes=lambda wildcards: REGISTRY[wildcards.dataset]["hashes"],
     script:
@@ -35,8 +35,8 @@ rule prepare_dataset:
     conda:
         "../envs/negsamp.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime="1h",
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         options=dataset_options,
         code=CODE["prepare_dataset"],
@@ -55,8 +55,8 @@ rule describe_dataset:
     conda:
         "../envs/negsamp.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime="1h",
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         code=CODE["describe_dataset"],
     script:

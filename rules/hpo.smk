@@ -20,8 +20,9 @@ rule run_trials:
         "../envs/negsamp.yaml"
     threads: config["compute"]["torch_threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime="12h",
+        mem_mb=growing(8000),
+        runtime=growing(12 * 60),
+        gpu=GPU,
         # counted by negsamp plan
         trainings=lambda wildcards: len(trials_of_chunk(wildcards)),
     params:
@@ -50,8 +51,9 @@ rule retrain:
         "../envs/negsamp.yaml"
     threads: config["compute"]["torch_threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime="12h",
+        mem_mb=growing(8000),
+        runtime=growing(12 * 60),
+        gpu=GPU,
         trainings=1,
     params:
         options=training_options,
@@ -72,8 +74,8 @@ rule export_studies:
     conda:
         "../envs/negsamp.yaml"
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         space=config["hpo"]["space"],
         code=CODE["export_studies"],

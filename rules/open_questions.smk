@@ -15,8 +15,9 @@ rule sweep_structure:
         "../envs/negsamp.yaml"
     threads: config["compute"]["torch_threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime="4h",
+        mem_mb=growing(4000),
+        runtime=growing(4 * 60),
+        gpu=GPU,
     params:
         graph=sweep_graph,
         runs=lambda wildcards: question_runs(
@@ -44,8 +45,9 @@ rule vary_auxiliary:
         "../envs/negsamp.yaml"
     threads: config["compute"]["torch_threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime="12h",
+        mem_mb=growing(8000),
+        runtime=growing(12 * 60),
+        gpu=GPU,
     params:
         runs=lambda wildcards: question_runs(
             "auxiliary_quality",
@@ -74,8 +76,9 @@ rule vary_fallback:
         "../envs/negsamp.yaml"
     threads: config["compute"]["torch_threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime="12h",
+        mem_mb=growing(8000),
+        runtime=growing(12 * 60),
+        gpu=GPU,
     params:
         runs=lambda wildcards: question_runs("random_integration", [wildcards.sampler], wildcards.dataset),
         trained=CODE["retrain"],
@@ -112,8 +115,8 @@ rule answer_question:
     conda:
         "../envs/negsamp.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime="1h",
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         question=lambda wildcards: wildcards.question,
         options=lambda wildcards: {"sweeps": sweep_files()} if wildcards.question == "graph_structure" else {},
@@ -133,8 +136,8 @@ rule collect_evidence:
     conda:
         "../envs/negsamp.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime="1h",
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         sweeps=sweep_files(),
         code=CODE["collect_evidence"],

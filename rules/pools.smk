@@ -19,8 +19,8 @@ rule build_pools:
         "../envs/negsamp.yaml"
     threads: config["compute"]["torch_threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime="1h",
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         options=lambda wildcards: pool_options(NEEDS.get(wildcards.sampler)),
         threads=config["compute"]["torch_threads"],

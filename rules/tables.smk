@@ -25,8 +25,8 @@ rule make_table:
     conda:
         "../envs/negsamp.yaml"
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         table=lambda wildcards: wildcards.table,
         grid=lambda wildcards: grid_of(wildcards.table),
@@ -64,8 +64,8 @@ rule make_link_prediction_table:
     conda:
         "../envs/negsamp.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime="30m",
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         table="link_prediction",
         grid=lambda wildcards: grid_of("link_prediction", wildcards.dataset),
@@ -95,8 +95,8 @@ rule plot_retrainings:
     conda:
         "../envs/negsamp.yaml"
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         figure=lambda wildcards: wildcards.figure,
         grid=lambda wildcards: grid_of(wildcards.figure, wildcards.dataset),
@@ -122,8 +122,8 @@ rule plot_pool_sizes:
     conda:
         "../envs/negsamp.yaml"
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         figure="pool_sizes",
         grid=lambda wildcards: grid_of("pools", wildcards.dataset),

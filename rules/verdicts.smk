@@ -19,8 +19,9 @@ rule check_dataset:
         "../envs/negsamp.yaml"
     threads: config["compute"]["torch_threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime="12h",
+        mem_mb=growing(8000),
+        runtime=growing(12 * 60),
+        gpu=GPU,
     params:
         samplers=lambda wildcards: [row["sampler"] for row in pool_rows(wildcards.dataset)],
         # the pools that are empty most often

@@ -103,7 +103,7 @@ def test_a_measurement_that_is_killed_is_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(plan_module, "_seconds", seconds)
     plan = Plan({}, {("wn18", model, 1, "slcwa"): 1 for model in ("DistMult", "TransE")})
     found = measure_hours(plan, read_config(ROOT / "config.yaml"))
-    assert found.missing == ["wn18, DistMult, slcwa: killed by SIGKILL (out of memory?)"]
+    assert found.missing == ["wn18, slcwa: measuring DistMult was killed by SIGKILL (out of memory?)"]
     assert found.hours["wn18"] > 0
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from negsamp.checks import check_auxiliary, check_empty_pools, check_fallback
 from negsamp.datasets import SchemaDataset
+from negsamp.gpu import own_gpu
 from negsamp.hpo import Options, Study, suggest, trial_seed
 from negsamp.io import job_log, write_json
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), own_gpu(snakemake.resources.gpu):
     params, pools = snakemake.params, dict(zip(snakemake.params.samplers, snakemake.input.pools, strict=True))
     dataset = SchemaDataset.load(Path(snakemake.input.dataset[0]).parent)
     rows = [

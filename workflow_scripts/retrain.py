@@ -5,11 +5,12 @@ import os
 from pathlib import Path
 
 from negsamp.datasets import SchemaDataset
+from negsamp.gpu import own_gpu
 from negsamp.hpo import Options, Study, Tracking, retrain
 from negsamp.io import job_log, read_jsonl, write_json
 from negsamp.ranks import write_ranks
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake.log[0]), own_gpu(snakemake.resources.gpu):
     wildcards, params = snakemake.wildcards, snakemake.params
     dataset = SchemaDataset.load(Path(snakemake.input.dataset[0]).parent)
     options = Options(**params.options)

@@ -1,4 +1,4 @@
-"""Work in a process of its own, so that a training that is killed does not take the others with it."""
+"""Work in a process of its own, so that one that is killed for memory can be told from one that fails."""
 
 import ctypes
 import logging
@@ -19,41 +19,33 @@ import torch
 # the first optimizer imports this, for a second: once here, instead of in every fork
 import torch._dynamo
 
-from negsamp.errors import InputError
+from negsamp.errors import InputError, Killed
 from negsamp.hpo.training import Outcome, Training
 from negsamp.io import read_json, write_json
 
-__all__ = ["NO_COST", "Killed", "run_forked", "run_isolated", "was_killed"]
+__all__ = ["NO_COST", "run_forked", "run_isolated"]
 
 logger = logging.getLogger(__name__)
 
 #: of a training that nobody could measure
 NO_COST: dict[str, Any] = dict.fromkeys(("training_s", "sampling_s", "evaluation_s", "peak_memory_mb", "elapsed_s"))
 
-_KILLED = "killed by "
-
 #: options of the GNU C library's ``mallopt``, their numbers and values: keep what is freed, in one place for all
 _KEEP = {"M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_MMAP_MAX": (-4, 0), "M_ARENA_MAX": (-8, 1)}
 
 
-class Killed(Exception):  # noqa: N818 what happened to it, no mistake of its own
-    """A process was cut off from outside, or for memory; the message names the signal."""
-
-
 def run_isolated(training: Training, threads: int) -> Outcome:
-    """Run a training in a forked process; one that is killed is recorded by this, its parent.
+    """Run a training in a forked process.
 
     :param training: the training
     :param threads: torch threads; sums differ between thread counts, so results do too
 
     :raises InputError: if the training cannot start from what it is given
+    :raises Killed: if it is killed, which says nothing of its setting
     :raises RuntimeError: if it ends in an error that is no result
     """
     start = time.perf_counter()
-    try:
-        outcome = Outcome(*run_forked(f"the training of {training.study}", training.run, threads))
-    except Killed as killed:
-        outcome = Outcome(training.record(reason=str(killed)), NO_COST, None)
+    outcome = Outcome(*run_forked(f"the training of {training.study}", training.run, threads))
     return outcome._replace(cost={**outcome.cost, "elapsed_s": time.perf_counter() - start})
 
 
@@ -83,12 +75,7 @@ def run_forked(name: str, work: Callable[[], Any], threads: int) -> Any:
     if process.exitcode is None or process.exitcode > 0:
         raise RuntimeError(f"{name} ended in an error, see above")
     by = signal.Signals(-process.exitcode).name
-    raise Killed(f"{_KILLED}{by}" + (" (out of memory?)" if by == "SIGKILL" else ""))
-
-
-def was_killed(outcome: Outcome) -> bool:
-    """Tell whether the training was cut off from outside, and may well finish another time."""
-    return (outcome.record["reason"] or "").startswith(_KILLED)
+    raise Killed(f"{name} was killed by {by}" + (" (out of memory?)" if by == "SIGKILL" else ""))
 
 
 def _run(name: str, work: Callable[[], Any], threads: int, path: Path) -> None:

@@ -11,7 +11,7 @@ from pykeen.utils import resolve_device
 from negsamp.choice import choose
 from negsamp.datasets import SchemaDataset
 from negsamp.hpo.optuna_studies import SequentialStudy
-from negsamp.hpo.process import NO_COST, run_forked, run_isolated, was_killed
+from negsamp.hpo.process import NO_COST, run_forked, run_isolated
 from negsamp.hpo.space import SearchOptions, suggest, trial_seed
 from negsamp.hpo.tracking import Tracking
 from negsamp.hpo.training import Options, Outcome, Study, Training, versions
@@ -52,6 +52,8 @@ def run_trials(
     :param tracking: who is told of the trainings; ``{run}`` is ``trial-`` and the number
 
     :returns: the records and the costs of the trials, in their order; fewer than were asked for if time was up
+
+    :raises Killed: if a training is killed; those before it are kept
     """
     # asked in a fork: a process that has looked for a GPU cannot leave it to its children
     device = run_forked("looking for the device", lambda: str(resolve_device(options.device)), threads)
@@ -76,8 +78,7 @@ def run_trials(
         part = parts / f"{digest([decisive, training.parameters, training.random_seed])}.json"
         # validation ranks are what metrics and interval were made of: not kept
         outcome = run_kept(training, threads, part)
-        # one that was cut off from outside says nothing of its setting, and is run again another time
-        if sequential and not was_killed(outcome):
+        if sequential:
             sequential.tell(trial, outcome.record)
         logger.info("trial %d of %s: %s", trial, study, outcome.record["reason"] or outcome.record["metrics"])
         records.append({**outcome.record, "trial": trial})
@@ -110,7 +111,7 @@ def run_kept(training: Training, threads: int, part: Path, *, with_ranks: bool =
 
     :param training: the training
     :param threads: torch threads
-    :param part: the file that the outcome is kept in, unless it was cut off from outside; named by all that decides it
+    :param part: the file that the outcome is kept in; named by all that decides it
     :param with_ranks: whether ranks are kept as well
     """
     if part.exists():
@@ -118,8 +119,7 @@ def run_kept(training: Training, threads: int, part: Path, *, with_ranks: bool =
     outcome = run_isolated(training, threads)
     if not with_ranks:
         outcome = outcome._replace(ranks=None)
-    if not was_killed(outcome):
-        write_json(part, outcome)
+    write_json(part, outcome)
     return outcome
 
 

@@ -14,9 +14,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from negsamp import errors
 from negsamp.bench.machine import memory
 from negsamp.hpo import Training
-from negsamp.hpo.process import run_isolated, was_killed
+from negsamp.hpo.process import run_isolated
 from negsamp.hpo.training import Outcome
 
 Make = Callable[..., Training]
@@ -78,18 +79,11 @@ def two_threads():
 
 @pytest.mark.parametrize(
     ("cls", "reason"),
-    [(Killed, "killed by SIGKILL (out of memory?)"), (Terminated, "killed by SIGTERM")],
+    [(Killed, r"killed by SIGKILL \(out of memory\?\)"), (Terminated, "killed by SIGTERM")],
 )
-def test_a_killed_training_is_recorded_by_its_parent(cls: type[Training], reason: str, make_training: Make) -> None:
-    training = make_training(cls=cls)
-    outcome = run_isolated(training, 1)
-    record, cost, ranks = outcome
-    assert record == training.record(reason=reason)
-    assert (record["state"], record["reason"], record["slots"]) == ("failed", reason, None)
-    assert cost.pop("elapsed_s") > 0
-    assert cost == {"training_s": None, "sampling_s": None, "evaluation_s": None, "peak_memory_mb": None}
-    assert ranks is None
-    assert was_killed(outcome)
+def test_a_killed_training_is_no_result(cls: type[Training], reason: str, make_training: Make) -> None:
+    with pytest.raises(errors.Killed, match=rf"^the training of Study\(dataset='nations', .*\) was {reason}$"):
+        run_isolated(make_training(cls=cls), 1)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only the GNU C library is told to keep memory")
@@ -123,20 +117,6 @@ def test_a_process_of_its_own_changes_nothing_in_the_record(make_training: Make,
     assert json.dumps(isolated, sort_keys=True) == json.dumps(training.run()[0], sort_keys=True)
     assert cost["training_s"] > 0
     assert cost["peak_memory_mb"] > 0
-
-
-@pytest.mark.parametrize(
-    ("reason", "expected"),
-    [
-        (None, False),
-        ("killed by SIGKILL (out of memory?)", True),
-        ("killed by SIGTERM", True),
-        ("diverged: a score was killed by an overflow", False),
-        ("out of memory: killed by nobody", False),
-    ],
-)
-def test_was_killed(reason: str | None, expected: bool, make_training: Make) -> None:
-    assert was_killed(Outcome(make_training().record(reason=reason), {}, None)) is expected
 
 
 def test_a_training_ends_with_its_parent(make_training: Make) -> None:

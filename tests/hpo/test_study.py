@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from negsamp.datasets import SchemaDataset, generate
-from negsamp.errors import InputError
+from negsamp.errors import InputError, Killed
 from negsamp.hpo import (
     Options,
     SearchOptions,
@@ -231,11 +231,12 @@ def test_a_search_that_learns_takes_up_what_is_kept(trained: list[Training], run
 def test_a_search_that_learns_makes_nothing_of_a_killed_trial(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    kills = iter([True])
+    kills, settings = iter([True]), []
 
     def pretend(training: Training, threads: int) -> Outcome:
+        settings.append(training.parameters)
         if next(kills, False):
-            return Outcome(training.record(reason="killed by SIGKILL (out of memory?)"), COST, None)
+            raise Killed("the training was killed by SIGKILL (out of memory?)")
         # the one that was killed would be the best
         is_first = training.random_seed == trial_seed(0, "nations", "TransE", 0)
         mrr = 0.9 if is_first else training.parameters["learning_rate"]
@@ -243,11 +244,11 @@ def test_a_search_that_learns_makes_nothing_of_a_killed_trial(
 
     monkeypatch.setattr(module, "run_isolated", pretend)
     search = SearchOptions(SPACE, sampler="tpe")
-    first = run(trials=range(1), search=search)
-    assert first[0]["state"] == "failed"
+    with pytest.raises(Killed):
+        run(trials=range(14), search=search)
     # it is run again, with its setting, and the search is the one that nothing has cut off
     again = run(trials=range(14), search=search)
-    assert again[0]["parameters"] == first[0]["parameters"]
+    assert settings[0] == settings[1]
     assert again == run(trials=range(14), search=search, parts=tmp_path / "other")
 
 
@@ -317,20 +318,21 @@ def test_trackers_that_make_no_sense_are_refused() -> None:
         Tracking(["csv"], []).of(STUDY, "trial-0")
 
 
-def test_a_killed_trial_is_recorded_and_not_kept(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_trial_ends_the_job_and_is_run_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = []
 
-    def kill_the_first(training: Training, threads: int) -> Outcome:
+    def kill_the_second(training: Training, threads: int) -> Outcome:
         calls.append(threads)
-        if len(calls) == 1:
-            return Outcome(training.record(reason="killed by SIGKILL (out of memory?)"), COST, None)
+        if len(calls) == 2:
+            raise Killed("the training was killed by SIGKILL (out of memory?)")
         return Outcome(training.record("complete", metrics={MRR: 0.5}), COST, RANKS)
 
-    monkeypatch.setattr(module, "run_isolated", kill_the_first)
-    first = run(threads=3)
-    assert [record["state"] for record in first] == ["failed", "complete", "complete"]
-    assert first[0]["reason"] == "killed by SIGKILL (out of memory?)"
-    assert len(list((tmp_path / "parts").iterdir())) == 2
+    monkeypatch.setattr(module, "run_isolated", kill_the_second)
+    with pytest.raises(Killed):
+        run(threads=3)
+    assert len(list((tmp_path / "parts").iterdir())) == 1
     assert [record["state"] for record in run(threads=3)] == 3 * ["complete"]
     assert calls == 4 * [3]
 
@@ -398,12 +400,12 @@ def test_failures_are_counted_and_not_chosen() -> None:
 
 
 def test_nothing_is_chosen_where_no_trial_finished() -> None:
-    reasons = ["diverged: x", "killed by SIGKILL (out of memory?)", "diverged: x"]
+    reasons = ["diverged: x", "out of memory: y", "diverged: x"]
     best = choose([record(trial, None, reason) for trial, reason in enumerate(reasons)])
     assert best == {
         **dataclasses.asdict(STUDY),
         "state": "failed",
-        "reason": "no trial finished: diverged: x; killed by SIGKILL (out of memory?)",
+        "reason": "no trial finished: diverged: x; out of memory: y",
         "trial": None,
         "parameters": None,
         "random_seed": None,
