@@ -27,6 +27,10 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+onstart:
+    refuse_unknown_results()
+
+
 rule all:
     """Make every table and figure (the default target)."""
     default_target: True

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import jsonschema
@@ -379,6 +380,17 @@ def sweep_graph(wildcards):
     return next(graph for path, graph in points if path == wildcards.point)
 
 
+def refuse_unknown_results():
+    """Refuse files that Snakemake has no notes on: they may be of another config or version, and would be mixed in."""
+    made = [job for job in workflow.dag.jobs if job.output and not workflow.dag.needrun(job)]
+    unknown = sorted(job.output[0] for job in made if not workflow.persistence.has_metadata(job))
+    if unknown:
+        raise WorkflowError(
+            f"{unknown[0]} (of {len(unknown)} such files): nothing tells how it was made, the notes in .snakemake/metadata "
+            "are gone; delete it to have it made again, or take it for one of this config and version by --no-hooks"
+        )
+
+
 def check_questions():
     """Refuse what the schema cannot: points or kinds that are named twice, and graphs with options that are none."""
     for place, names in (
@@ -489,14 +501,18 @@ def modules_of(path, seen):
 
 
 def code_of(script):
-    """Digest the code of the package that a script depends on: imported code triggers no rerun by itself."""
+    """Digest the code that a script depends on, ours and the versions of others: imports trigger no rerun themselves."""
     modules = modules_of(ROOT / f"workflow_scripts/{script}.py", set())
     # what a module reads is beside it, under its name; entries of the registry are parameters of their own
     data = [file.with_suffix(".toml") for file in modules if file.stem != "registry"]
     files = sorted([*modules, *filter(Path.is_file, data)])
-    content = b"".join(file.relative_to(ROOT).as_posix().encode() + file.read_bytes() for file in files)
+    ours = b"".join(file.relative_to(ROOT).as_posix().encode() + file.read_bytes() for file in files)
+    content = ours + json.dumps(VERSIONS).encode()
     return hashlib.sha256(content).hexdigest()[:16]
 
+
+#: what draws and computes beside our own code
+VERSIONS = {name: version(name) for name in ("numpy", "optuna", "pykeen", "torch")}
 
 CODE = {path.stem: code_of(path.stem) for path in sorted((ROOT / "workflow_scripts").glob("*.py"))}
 

@@ -18,6 +18,15 @@ pytest.register_assert_rewrite("negsamp.testing")
 NEIGHBOUR = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=20, help="how often tests of faults and of a cluster kill something")
+
+
+@pytest.fixture(scope="session")
+def kills(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("--kills"))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the files that take longest: each is run by one worker, in the order of the collection."""
     sizes = Counter(item.path for item in items)

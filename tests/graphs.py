@@ -63,7 +63,7 @@ class Graph:
     @cached_property
     def plain_negatives(self) -> dict[tuple[Side, int, int], set[int]]:
         """Candidates of some pairs, by side, anchor and relation: some of them known positives, some pairs not in T."""
-        rng = random.Random(self.seed)  # noqa: S311
+        rng = random.Random(self.seed)
         negatives: dict[tuple[Side, int, int], set[int]] = {}
         for h, r, t in sorted(self.oracle.triples):
             for side, anchor in (("tail", h), ("head", t)):
@@ -171,7 +171,7 @@ def vectors_of(model: ERModel) -> tuple[np.ndarray, np.ndarray]:
 
 def made_up_schema(num_entities: int, num_relations: int, seed: int) -> PlainSchema:
     """Type a graph that has no types: with entities and relations that lack them, unions, and two parents."""
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     classes = [f"class{i}" for i in range(12)]
     superclasses = {name: set(rng.sample(classes[:i], min(i, rng.choice([1, 1, 2])))) for i, name in enumerate(classes)}
 

@@ -51,7 +51,7 @@ def test_frozen_values(key: tuple[int, str, str, int], parameters: dict[str, flo
 
 def test_any_order_of_trials_gives_the_same(drawn: list[dict[str, float]]) -> None:
     order = list(range(0, TRIALS, 10))
-    random.Random(0).shuffle(order)  # noqa: S311
+    random.Random(0).shuffle(order)
     for trial in order:
         suggest(SPACE, 1, "umls", "RESCAL", trial)
         assert suggest(SPACE, 0, "nations", "TransE", trial) == drawn[trial]

@@ -85,7 +85,7 @@ def queries_of(oracle: Oracle, name: str, count: int | None) -> list[Query]:
     for side in SIDES:
         triples = oracle.queries(name, side)
         if count is not None:
-            triples = random.Random(0).sample(triples, min(count, len(triples)))  # noqa: S311
+            triples = random.Random(0).sample(triples, min(count, len(triples)))
         chosen += [(*triple, side) for triple in triples]
     return chosen
 
@@ -170,7 +170,7 @@ def test_random_can_draw_as_many_as_are_no_known_positives(dataset: str, mirror:
 @pytest.mark.parametrize("dataset", ["wn18", "db50k-public", "fb15k-237"])
 def test_triples_that_training_lacks_have_the_candidates_of_their_own(dataset: str, mirror: Path):
     triples, schema, oracle = read(mirror, dataset)
-    chooser = random.Random(1)  # noqa: S311
+    chooser = random.Random(1)
     known = sorted(oracle.triples)
     queries: list[Query] = []
     while len(queries) < 200:

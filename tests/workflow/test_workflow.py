@@ -1,66 +1,21 @@
 """The real Snakefile, run on small graphs in a copy of the repository."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from repository import SMALL, copy_repository, planned, snakemake
 
 from negsamp.advice import predictors_of
 from negsamp.datasets import generate, write_folder
 
 pytestmark = pytest.mark.workflow
 
-ROOT = Path(__file__).parents[2]
-SMALL = """\
-name: small
-datasets: [synthetic, Nations]
-models: [TransE]
-samplers: [basic, random, typed, adversarial]
-negatives: [3]
-seeds: [0]
-synthetic: {num_entities: 40, num_relations: 4, num_triples: 200, depth: 2}
-sampling: {num_neighbors: 5}
-training: {epochs: 1, batch_size: 500, embedding_dim: 8}
-hpo: {trials: 2, trials_per_job: 1}
-auxiliary: {model_kwargs: {embedding_dim: 8}, epochs: 1}
-reference: {training_loop: null}
-"""
 SWEEPS = "open_questions: {{graph_structure: {{sweeps: [{}]}}}}"
 KINDS = "open_questions: {{auxiliary_quality: {{auxiliaries: [{}]}}}}"
 STUDY = "nations/TransE/random/3"
-
-
-def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        # the first sign that something reaches for the network, or for a mirror that the config does not name
-        env={**os.environ, "NEGSAMP_MIRROR": ""},
-        check=False,
-    )
-
-
-def planned(folder: Path, *arguments: str) -> dict[str, int]:
-    """Return how many jobs of each rule a dry run would start."""
-    result = snakemake(folder, "--dry-run", "--quiet", "rules", *arguments)
-    assert result.returncode == 0, result.stderr
-    rows = re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, flags=re.MULTILINE)
-    return {rule: int(count) for rule, count in rows if rule not in ("all", "total")}
-
-
-def copy_repository(folder: Path) -> None:
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(ROOT / name, folder)
-    for name in ("rules", "workflow_scripts", "envs", "profiles", "negsamp"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 @pytest.fixture(scope="module")
