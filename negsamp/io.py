@@ -1,10 +1,12 @@
 """Files: every write is atomic, every stored tensor is a safetensors file, every job has a log."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -35,6 +37,9 @@ logger = logging.getLogger(__name__)
 # one key only: safetensors writes several metadata keys in no fixed order, and equal content must give equal bytes
 _METADATA_KEY = "negsamp"
 
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -43,15 +48,42 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     :param path: the file to make; missing parent folders are created
 
     :yields: the temporary path, with the same suffix
+
+    :raises InputError: if there is no room for it, or it may not be written
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    with _told_as_unwritable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _told_as_unwritable(path: Path) -> Iterator[None]:
+    """Tell in a line that a file cannot be written; what fails in reading another one is left as it is."""
     try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except (OSError, SafetensorError) as error:
+        place = Path(getattr(error, "filename", None) or path).absolute()
+        is_here = place.is_relative_to(path.absolute().parent) or path.absolute().is_relative_to(place)
+        if _number(error) not in _UNWRITABLE or not is_here:
+            raise
+        raise InputError(
+            f"{path}: cannot be written ({os.strerror(_number(error))}); make room, or make its folder writable, and "
+            "run again"
+        ) from error
+
+
+def _number(error: OSError | SafetensorError) -> int:
+    """Return the system's number of an error, which safetensors names in its text alone; 0: none."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    found = _OS_ERROR.search(str(error))
+    return int(found[1]) if found else 0
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
@@ -184,15 +216,13 @@ def job_log(path: str | os.PathLike[str]) -> Iterator[None]:
     An :class:`negsamp.errors.InputError` or :class:`negsamp.errors.Killed` is written as its one line, to the log and
     to the terminal, and ends the job.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler: logging.Handler = logging.NullHandler()
     root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    logging.captureWarnings(True)
     try:
+        handler = _log_file(Path(path))
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        logging.captureWarnings(True)
         yield
     except InputError as error:
         _end(str(error))
@@ -204,10 +234,28 @@ def job_log(path: str | os.PathLike[str]) -> Iterator[None]:
     finally:
         logging.captureWarnings(False)
         root.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):
+            handler.close()
+
+
+def _log_file(path: Path) -> logging.Handler:
+    with _told_as_unwritable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = _QuietFileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    return handler
+
+
+class _QuietFileHandler(logging.FileHandler):
+    """A log without which a job goes on: where there is no room for it, the job's results will tell."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 logging's name
+        pass
 
 
 def _end(line: str) -> NoReturn:
-    logger.error("%s", line)
+    # without a log file, logging would write to the terminal, too
+    if logging.getLogger().hasHandlers():
+        logger.error("%s", line)
     sys.stderr.write(f"error: {line}\n")
     sys.exit(1)
