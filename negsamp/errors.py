@@ -8,6 +8,9 @@ class InputError(ValueError):
     line and the workflow print this line alone, without a traceback.
     """
 
+    def __init__(self, message: str) -> None:
+        """Join the lines that a path, a name or a library's reason may have brought."""
+        super().__init__(" ".join(filter(None, message.splitlines())))
 
 class Killed(RuntimeError):  # noqa: N818 what happened to it, no mistake of its own
     """Work whose process was cut off from outside, or for memory: no result of it, and worth another try.

@@ -1,14 +1,17 @@
 """Archives arrive whole and checked, or not at all."""
 
 import hashlib
+import ssl
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import trustme
 
-from negsamp.datasets import RegistryEntry, obtain_archive, verify
+from negsamp.datasets import RegistryEntry, obtain_archive, read_registry, verify
 from negsamp.errors import InputError
 
 CONTENT = b"not really an archive\n" * 5000
@@ -16,18 +19,29 @@ SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
 GIT = "git-blob-sha1:" + hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT, usedforsecurity=False).hexdigest()
 WRONG_SHA256 = "sha256:" + "0" * 64
 WRONG_GIT = "git-blob-sha1:" + "0" * 40
+PAGE = b"\n<!DOCTYPE html><html><body>Moved</body></html>"
 
 
 class Server(ThreadingHTTPServer):
-    """Serves CONTENT at every address but /absent, after failing as often as it is told to."""
+    """Serves CONTENT at every address but those below, after failing as often as it is told to."""
 
-    def __init__(self) -> None:
+    #: those that are stalled are not waited for
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, certificate: ssl.SSLContext | None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        if certificate is not None:
+            self.socket = certificate.wrap_socket(self.socket, server_side=True)
+        self.scheme = "http" if certificate is None else "https"
         self.failures = 0
         self.requests = 0
+        self.closing = threading.Event()
+        #: where /elsewhere leads to
+        self.elsewhere = ""
 
     def url(self, path: str = "TINY.zip") -> str:
-        return f"http://127.0.0.1:{self.server_port}/{path}"
+        return f"{self.scheme}://127.0.0.1:{self.server_port}/{path}"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -40,26 +54,76 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(503)
         elif self.path == "/absent":
             self.send_error(404)
-        else:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(CONTENT)))
+        elif self.path == "/elsewhere":
+            self.send_response(302)
+            self.send_header("Location", self.server.elsewhere)
             self.end_headers()
-            self.wfile.write(CONTENT)
+        elif self.path == "/stalls":
+            self.server.closing.wait(30)
+        elif self.path == "/drips":
+            self.answer(b"", len(CONTENT))
+            while not self.server.closing.wait(0.05):
+                self.wfile.write(b"x")
+        elif self.path == "/breaks-off":
+            self.answer(CONTENT[:5000], len(CONTENT))
+        elif self.path == "/page":
+            self.answer(PAGE, len(PAGE))
+        elif self.path == "/odd-size":
+            self.answer(CONTENT, "many")
+        else:
+            self.answer(CONTENT, len(CONTENT))
+
+    def answer(self, content: bytes, size: int | str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
 
 
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
-    with Server() as server:
+def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory, monkeypatch) -> ssl.SSLContext:
+    """Let this process trust the server's certificate."""
+    path = tmp_path_factory.mktemp("authority") / "authority.pem"
+    authority.cert_pem.write_to_path(str(path))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+def serving(server: Server) -> Iterator[Server]:
+    with server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
+        server.closing.set()
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+
+
+@pytest.fixture
+def server(certificate: ssl.SSLContext, _at_once: None) -> Iterator[Server]:
+    yield from serving(Server(certificate))
+
+
+@pytest.fixture
+def open_server(_at_once: None) -> Iterator[Server]:
+    """One without encryption."""
+    yield from serving(Server(None))
 
 
 @pytest.fixture
@@ -105,6 +169,11 @@ def test_a_wrong_hash_of_either_kind_is_named(mirror_folder: Path, wrong: str, r
 def test_every_listed_hash_is_checked(mirror_folder: Path) -> None:
     with pytest.raises(InputError, match=WRONG_GIT):
         verify(mirror_folder / "TINY.zip", [SHA256, WRONG_GIT])
+
+
+def test_a_file_of_which_no_hash_is_known_is_refused(mirror_folder: Path) -> None:
+    with pytest.raises(InputError, match=r"TINY\.zip: no hash of it is registered; add one"):
+        verify(mirror_folder / "TINY.zip", [])
 
 
 def test_a_missing_file_has_no_hash(tmp_path: Path) -> None:
@@ -189,8 +258,7 @@ def test_an_address_that_is_gone_is_named(tmp_path: Path, server: Server) -> Non
 
 
 def test_no_network_is_one_line(tmp_path: Path, server: Server) -> None:
-    with Server() as closed:
-        url = closed.url()
+    url = server.url().replace(str(server.server_port), "1")
     with pytest.raises(InputError, match="cannot be downloaded") as info:
         obtain_archive(entry(url=url), tmp_path / "TINY.zip")
     assert "\n" not in str(info.value)
@@ -202,3 +270,106 @@ def test_a_wrong_download_leaves_nothing_behind(tmp_path: Path, server: Server, 
     with pytest.raises(InputError, match=rf"^http.*TINY\.zip: found .*, expected {wrong}"):
         obtain_archive(entry(wrong, url=server.url()), tmp_path / "TINY.zip")
     assert everything_in(tmp_path) == []
+
+
+# Servers that are slow, or send something else
+
+
+@pytest.mark.parametrize("path", ["stalls", "drips"])
+def test_a_server_that_comes_to_no_end_is_given_up(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr("negsamp.datasets.download._LONGEST_S", 1)
+    start = time.monotonic()
+    with pytest.raises(InputError, match=rf"^http.*{path}: cannot be downloaded \(not finished after 1 s\); .*mirror:"):
+        obtain_archive(entry(url=server.url(path)), tmp_path / "TINY.zip")
+    assert time.monotonic() - start < 5
+    assert everything_in(tmp_path) == []
+    # once it is well again, a rerun recovers
+    assert obtain_archive(entry(url=server.url()), tmp_path / "TINY.zip").read_bytes() == CONTENT
+
+
+def test_a_server_that_says_nothing_is_asked_again_and_given_up(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("negsamp.datasets.download._SILENCE_S", 0.1)
+    with pytest.raises(InputError, match=r"stalls: cannot be downloaded \(.*timed out"):
+        obtain_archive(entry(url=server.url("stalls")), tmp_path / "TINY.zip")
+    assert server.requests == 4
+    assert everything_in(tmp_path) == []
+
+
+def test_a_download_that_breaks_off_is_no_archive(tmp_path: Path, server: Server) -> None:
+    with pytest.raises(InputError, match=r"breaks-off: cannot be downloaded \(.*5000 bytes read") as info:
+        obtain_archive(entry(url=server.url("breaks-off")), tmp_path / "TINY.zip")
+    assert "\n" not in str(info.value)
+    assert everything_in(tmp_path) == []
+
+
+def test_a_download_without_end_does_not_fill_the_disk(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("negsamp.datasets.download._LARGEST", len(CONTENT) - 1)
+    with pytest.raises(InputError, match=rf"cannot be downloaded \(more than {len(CONTENT) - 1:,} bytes\)"):
+        obtain_archive(entry(url=server.url()), tmp_path / "TINY.zip")
+    assert everything_in(tmp_path) == []
+
+
+def test_a_size_that_is_no_number_does_not_matter(tmp_path: Path, server: Server) -> None:
+    assert obtain_archive(entry(url=server.url("odd-size")), tmp_path / "TINY.zip").read_bytes() == CONTENT
+
+
+def test_a_page_in_place_of_an_archive_is_told_as_such(tmp_path: Path, server: Server) -> None:
+    with pytest.raises(InputError, match=rf"^http.*page: found .*, expected {SHA256}; .* a web page, not the archive"):
+        obtain_archive(entry(url=server.url("page")), tmp_path / "TINY.zip")
+    assert everything_in(tmp_path) == []
+    # likewise one that was put into a mirror
+    (tmp_path / "TINY.zip").write_bytes(PAGE)
+    with pytest.raises(InputError, match="a web page, not the archive"):
+        obtain_archive(entry(), tmp_path / "archives" / "TINY.zip", tmp_path)
+
+
+# Addresses
+
+
+def test_an_address_without_encryption_is_not_asked(tmp_path: Path, open_server: Server) -> None:
+    with pytest.raises(InputError, match=r"^http://.*TINY\.zip: not an https address; get the file elsewhere"):
+        obtain_archive(entry(url=open_server.url()), tmp_path / "TINY.zip")
+    assert open_server.requests == 0
+    assert everything_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/TINY.zip", "TINY.zip"])
+def test_other_kinds_of_addresses_are_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(InputError, match="not an https address"):
+        obtain_archive(entry(url=url), tmp_path / "archives" / "TINY.zip")
+
+
+def test_an_address_may_lead_on_but_not_out_of_https(tmp_path: Path, server: Server, open_server: Server) -> None:
+    server.elsewhere = server.url()
+    obtain_archive(entry(url=server.url("elsewhere")), tmp_path / "one.zip")
+    assert (tmp_path / "one.zip").read_bytes() == CONTENT
+    server.elsewhere = open_server.url()
+    with pytest.raises(InputError, match=r"elsewhere: cannot be downloaded \(No connection adapters .* 'http://"):
+        obtain_archive(entry(url=server.url("elsewhere")), tmp_path / "two.zip")
+    assert open_server.requests == 0
+    assert everything_in(tmp_path) == [tmp_path / "one.zip"]
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with pytest.raises(InputError, match=r"cannot be downloaded .*certificate verify failed"):
+        obtain_archive(entry(url=server.url()), tmp_path / "TINY.zip")
+    assert everything_in(tmp_path) == []
+
+
+def test_every_registered_archive_is_pinned_and_fetched_by_https() -> None:
+    archives = [known for known in read_registry().values() if known.archive is not None]
+    assert len(archives) == 9
+    for known in archives:
+        assert any(digest.startswith(("sha256:", "git-blob-sha1:")) for digest in known.hashes), known.name
+        assert known.url is None or known.url.startswith("https://"), known.name
+        # no folder, so that a mirror or a cache is not left
+        assert Path(known.archive).name == known.archive, known.name
