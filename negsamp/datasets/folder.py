@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 import shutil
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from operator import itemgetter
@@ -212,9 +213,12 @@ def _read_text(path: Folder) -> str:
             "mapping/ or none"
         )
     try:
+        # block by block: asked for all at once, zipfile would unpack far more than a member declares
+        with path.open("rb") as file:
+            content = b"".join(iter(lambda: file.read(1 << 20), b""))
         # bytes first: text mode would also end a line at a lone \r; -sig drops the mark that Windows editors put first
-        return path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
+        return content.decode("utf-8-sig")
+    except (OSError, EOFError, UnicodeDecodeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error}); it must be UTF-8 text") from error
 
 

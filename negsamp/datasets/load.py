@@ -10,6 +10,7 @@ import pooch
 from pykeen.datasets import dataset_resolver
 from pykeen.datasets.base import PathDataset
 
+from negsamp.datasets.archive import open_archive
 from negsamp.datasets.dataset import SchemaDataset
 from negsamp.datasets.download import default_mirror, find_in_mirror, obtain_archive, verify
 from negsamp.datasets.folder import SPLITS, read_triples
@@ -64,17 +65,14 @@ def archive_dataset(entry: RegistryEntry, archive: Path) -> SchemaDataset:
     :raises InputError: if the archive is not the registered one, or does not hold what the registry says
     """
     verify(archive, entry.hashes)
-    try:
-        with zipfile.ZipFile(archive) as file:
-            dataset = SchemaDataset.from_folder(
-                zipfile.Path(file, f"{entry.folder}/"),
-                entry.name,
-                source=entry.source,
-                licence=entry.licence,
-                archive=f"sha256:{file_hash(archive, 'sha256')}",
-            )
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{archive}: not a zip archive ({error}); download it again") from error
+    with open_archive(archive) as file:
+        dataset = SchemaDataset.from_folder(
+            zipfile.Path(file, f"{entry.folder}/"),
+            entry.name,
+            source=entry.source,
+            licence=entry.licence,
+            archive=f"sha256:{file_hash(archive, 'sha256')}",
+        )
     _check(entry, dataset, archive)
     return dataset
 
