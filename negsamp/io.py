@@ -5,8 +5,10 @@ import errno
 import hashlib
 import json
 import logging
+import math
 import os
 import re
+import reprlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -108,9 +110,16 @@ def parse_json(text: str, place: str) -> Any:
     :raises InputError: if the text is not JSON
     """
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{place}: not valid JSON ({error}); restore or delete the file") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is no JSON number")
+    return number
 
 
 def write_jsonl(path: str | os.PathLike[str], records: Iterable[Any]) -> None:
@@ -133,10 +142,12 @@ def _read_text(path: str | os.PathLike[str]) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
+        raise InputError(f"{path}: cannot be read ({error}); restore it, or have it made again") from error
 
 
-def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, torch.Tensor], metadata: Any) -> None:
+def save_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]
+) -> None:
     """Write tensors and a JSON-able description of them to one safetensors file."""
     with atomic_path(path) as temporary:
         # one tensor under two names is written twice: safetensors refuses tensors that share memory
@@ -147,7 +158,7 @@ def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, torch.Tenso
         save_file(copies, temporary, metadata={_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
 
 
-def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], Any]:
+def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read what :func:`save_tensors` wrote.
 
     :returns: the tensors by name, and the description
@@ -162,7 +173,10 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor],
         raise InputError(f"{path}: cannot be read as safetensors ({error}); delete and rebuild it") from error
     if _METADATA_KEY not in metadata:
         raise InputError(f"{path}: not written by negsamp (no {_METADATA_KEY!r} in its header); rebuild it")
-    return tensors, parse_json(metadata[_METADATA_KEY], str(path))
+    description = parse_json(metadata[_METADATA_KEY], str(path))
+    if not isinstance(description, dict):
+        raise InputError(f"{path}: its description is {reprlib.repr(description)}, expected an object; rebuild it")
+    return tensors, description
 
 
 def file_hash(path: str | os.PathLike[str], algorithm: str) -> str:

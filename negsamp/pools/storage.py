@@ -7,12 +7,14 @@ from negsamp.io import load_tensors, save_tensors
 from negsamp.pools.exclusions import Exclusions, Lists
 from negsamp.pools.spans import LookUp, Pools
 from negsamp.pools.stage import Stage
+from negsamp.pools.validation import check_lists, check_pools
 from negsamp.triples import TripleSet
 
 __all__ = ["load_stage", "save_stage"]
 
 _POOLS = ("members", "offsets", "index", "keys", "outsiders")
 _LISTS = ("places", "entries")
+_LOOK_UPS = {look_up.value: look_up for look_up in LookUp}
 
 
 def save_stage(path: str | os.PathLike[str], stage: Stage, triples: TripleSet, *, filtered: bool) -> None:
@@ -46,7 +48,7 @@ def load_stage(path: str | os.PathLike[str], triples: TripleSet, *, name: str, f
         raise InputError(f"{path}: built from other triples ({graph}, not {triples.identity}); rebuild the pools")
     try:
         pools = Pools(
-            LookUp(metadata["look_up"]),
+            _LOOK_UPS[str(metadata["look_up"])],
             triples.num_entities,
             triples.num_relations,
             members=tensors.get("pools.members"),
@@ -55,9 +57,13 @@ def load_stage(path: str | os.PathLike[str], triples: TripleSet, *, name: str, f
             keys=tensors["pools.keys"],
             outsiders=tensors.get("pools.outsiders"),
         )
+        check_pools(pools, triples)
         if metadata["filtered"] != filtered:
             return Stage(name, Exclusions.build(pools, triples, filtered=filtered))
         lists = Lists(**{key: tensors[f"exclusions.{key}"] for key in _LISTS})
+        check_lists(lists, pools, triples)
         return Stage(name, Exclusions(pools, triples, filtered, lists))
-    except (KeyError, ValueError) as error:
+    except KeyError as error:
         raise InputError(f"{path}: {error} is missing or unknown; rebuild the pools") from error
+    except ValueError as error:
+        raise InputError(f"{path}: no pools that can be drawn from ({error}); rebuild the pools") from error
