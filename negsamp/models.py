@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -72,25 +72,58 @@ def load_model(path: str | os.PathLike[str]) -> tuple[ERModel, dict[str, Any]]:
     :raises InputError: if the file is damaged or holds no model
     """
     tensors, settings = load_tensors(path)
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise InputError(f"{path}: the model holds what is no number; train it again")
     return _rebuild(settings, tensors, path), settings
 
 
 def _rebuild(settings: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], path: str | os.PathLike[str]) -> ERModel:
     try:
-        factory = CoreTriplesFactory(
-            torch.empty(0, 3, dtype=torch.long),
-            settings["num_entities"],
-            settings["num_relations"],
-            create_inverse_triples=settings["create_inverse_triples"],
-        )
-        kwargs = with_l2(settings["model"], settings["model_kwargs"], settings["l2_weight"])
-        # weights are drawn, and thrown away: the global generator is the samplers', and must not notice
-        with torch.random.fork_rng():
-            model = model_resolver.make(
-                twin_of(settings["model"]), kwargs, triples_factory=factory, random_seed=NoRandomSeedNecessary
-            )
+        _require_plain(settings["model_kwargs"])
+        # laid out without memory at first: a header may ask for more than there is
+        layout = _make(settings, "meta").state_dict()
+        wanted, found = ({name: (t.shape, t.dtype) for name, t in state.items()} for state in (layout, tensors))
+        if wanted != found:
+            name = min(wanted.items() ^ found.items(), key=str)[0]
+            raise ValueError(f"the tensor {name} is {found.get(name)}, expected {wanted.get(name)}")
+        model = _make(settings, "cpu")
         model.load_state_dict(tensors)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: no model can be rebuilt from these settings ({reason}); train it again") from error
-    return cast(ERModel, model.eval())
+    return model.eval()
+
+
+def _make(settings: Mapping[str, Any], device: str) -> ERModel:
+    if not issubclass(cls := model_resolver.lookup(settings["model"]), ERModel):
+        raise TypeError(f"{cls.__name__} has no representations")
+    factory = CoreTriplesFactory(
+        torch.empty(0, 3, dtype=torch.long),
+        settings["num_entities"],
+        settings["num_relations"],
+        create_inverse_triples=settings["create_inverse_triples"],
+    )
+    kwargs = with_l2(settings["model"], settings["model_kwargs"], settings["l2_weight"])
+    # weights are drawn, and thrown away: the global generator is the samplers', and must not notice
+    with torch.random.fork_rng(), torch.device(device):
+        made = model_resolver.make(
+            twin_of(settings["model"]), kwargs, triples_factory=factory, random_seed=NoRandomSeedNecessary
+        )
+    return cast(ERModel, made)
+
+
+def _require_plain(kwargs: Mapping[str, Any]) -> None:
+    """Refuse texts inside options: some of PyKEEN's models take a path there, and load a pickle from it."""
+    for name, value in kwargs.items():
+        if any(isinstance(leaf, str) for leaf in _leaves(value)) and not isinstance(value, str):
+            raise ValueError(f"the option {name} holds texts")
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        yield from _leaves([*value.values()])
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _leaves(inner)
+    else:
+        yield value
