@@ -121,7 +121,7 @@ def check_auxiliary(dataset: SchemaDataset, model: str | os.PathLike[str]) -> di
     :returns: ``dataset``, ``check``, ``verdict`` and ``evidence``
     """
     _, settings = load_tensors(model)
-    is_same = settings["triples_digest"] == triples_digest(dataset.training.mapped_triples)
+    is_same = settings.get("triples_digest") == triples_digest(dataset.training.mapped_triples)
     leaks = dataset.report["leaks"]
     return {
         "dataset": dataset.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 import statistics
 import subprocess
 import sys
@@ -88,9 +89,12 @@ def read_config(path: Path) -> dict[str, Any]:
     config: dict[str, Any] = {}
     for file in (Path("config.yaml"), path):
         try:
-            update_config(config, yaml.safe_load(file.read_text(encoding="utf-8")))
-        except (OSError, yaml.YAMLError) as error:
-            raise InputError(f"{file}: cannot be read ({' '.join(str(error).split())})") from error
+            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            raise InputError(f"{file}: cannot be read ({' '.join(str(error).split())}); correct it") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{file}: {reprlib.repr(content)}, expected keys and their values; correct it")
+        update_config(config, content)
     validate(config, str(Path("rules/schemas/config.schema.yaml").absolute()))
     return config
 

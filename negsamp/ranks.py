@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
+import zlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from pykeen.triples import CoreTriplesFactory
 
@@ -17,6 +21,8 @@ __all__ = ["read_ranks", "write_ranks"]
 
 _TRIPLE = ["head", "relation", "tail"]
 _RANKS = ["head_rank", "tail_rank"]
+#: how many bytes they may unpack to: those of ten million triples
+_LARGEST = 1 << 30
 
 
 def write_ranks(
@@ -50,9 +56,18 @@ def read_ranks(path: str | os.PathLike[str]) -> pd.DataFrame:
     :raises InputError: if the file is missing or damaged
     """
     try:
-        frame = pd.read_csv(path, compression="gzip")
-        return frame[[*_TRIPLE, *_RANKS]].astype({**dict.fromkeys(_TRIPLE, "int64"), **dict.fromkeys(_RANKS, float)})
-    except (OSError, EOFError, ValueError, KeyError) as error:
+        with gzip.open(path) as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise ValueError(f"it unpacks to more than {_LARGEST:,} bytes")
+        dtypes: dict[str, Any] = {**dict.fromkeys(_TRIPLE, "int64"), **dict.fromkeys(_RANKS, float)}
+        frame = pd.read_csv(io.BytesIO(content), dtype=dtypes)[[*_TRIPLE, *_RANKS]]
+        if (frame[_TRIPLE] < 0).any(axis=None) or not frame[_RANKS].apply(np.isfinite).all(axis=None):
+            raise ValueError("an id is negative, or a rank is no number")
+        if (frame[_RANKS] < 1).any(axis=None):
+            raise ValueError("a rank is less than 1")
+        return frame
+    except (OSError, EOFError, OverflowError, ValueError, KeyError, zlib.error) as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise InputError(
             f"{path}: not the ranks of a retraining ({reason}); delete it and run its job again"

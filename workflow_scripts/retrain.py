@@ -7,8 +7,9 @@ from pathlib import Path
 from negsamp.datasets import SchemaDataset
 from negsamp.gpu import own_gpu
 from negsamp.hpo import Options, Study, Tracking, retrain
-from negsamp.io import job_log, read_jsonl, write_json
+from negsamp.io import job_log, write_json
 from negsamp.ranks import write_ranks
+from negsamp.records import read_all_trials
 
 with job_log(snakemake.log[0]), own_gpu(snakemake.resources.gpu):
     wildcards, params = snakemake.wildcards, snakemake.params
@@ -17,7 +18,7 @@ with job_log(snakemake.log[0]), own_gpu(snakemake.resources.gpu):
     outcome = retrain(
         dataset,
         Study(wildcards.dataset, wildcards.model, wildcards.sampler, int(wildcards.negatives)),
-        [record for chunk in snakemake.input.trials for record in read_jsonl(chunk)],
+        read_all_trials(snakemake.input.trials),
         seed=int(wildcards.seed),
         options=options,
         pools=snakemake.input.get("pools") or None,

@@ -12,6 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from negsamp.choice import OBJECTIVE
+from negsamp.errors import InputError
 from negsamp.hpo.space import SearchOptions, Space, distributions_of, quiet_optuna, sampler_of
 from negsamp.hpo.training import Study
 from negsamp.io import atomic_path
@@ -19,6 +20,10 @@ from negsamp.io import atomic_path
 __all__ = ["SequentialStudy", "write_studies"]
 
 _STATES = {"complete": TrialState.COMPLETE, "failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
+
+
+#: trials that are finished are kept beside it, and not trained again
+_REMEDY = "delete it and run its job again"
 
 
 class SequentialStudy:
@@ -37,8 +42,17 @@ class SequentialStudy:
         self._of, self._seed = study, search.seed
         self._distributions = distributions_of(search.space)
         journal.parent.mkdir(parents=True, exist_ok=True)
-        with quiet_optuna():
-            self._study = _open(journal, study, MedianPruner() if search.pruner == "median" else NopPruner())
+        pruner = MedianPruner() if search.pruner == "median" else NopPruner()
+        try:
+            with quiet_optuna():
+                self._study = _open(journal, study, pruner)
+                asked = [trial.params.keys() for trial in self._study.get_trials(deepcopy=False)]
+        except Exception as error:  # Optuna replays what it finds, and fails in as many ways as there are operations
+            raise InputError(
+                f"{journal}: no journal of a search ({type(error).__name__}: {error}); {_REMEDY}"
+            ) from error
+        if any(names != self._distributions.keys() for names in asked):
+            raise InputError(f"{journal}: its trials have other parameters than the search space; {_REMEDY}")
 
     def ask(self, trial: int) -> Mapping[str, Any]:
         """Return the parameters of a trial.
@@ -85,11 +99,20 @@ def write_studies(path: str | os.PathLike[str], records: Iterable[Mapping[str, A
     :param path: the file
     :param records: trials of one study or several
     :param space: see :func:`negsamp.hpo.suggest`
+
+    :raises InputError: if a trial's parameters are not of the space
     """
     studies: dict[Study, list[FrozenTrial]] = {}
     for record in records:
         study = Study(record["dataset"], record["model"], record["sampler"], record["negatives"])
-        studies.setdefault(study, []).append(_frozen(record, space))
+        try:
+            trial = _frozen(record, space)
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                f"trial {record['trial']} of {study}: not of this search space ({error}); delete its file and run its "
+                "job again"
+            ) from error
+        studies.setdefault(study, []).append(trial)
     with quiet_optuna(), atomic_path(path) as temporary:
         for study, trials in studies.items():
             _open(temporary, study).add_trials(trials)

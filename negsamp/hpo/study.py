@@ -10,12 +10,14 @@ from pykeen.utils import resolve_device
 
 from negsamp.choice import choose
 from negsamp.datasets import SchemaDataset
+from negsamp.errors import InputError
 from negsamp.hpo.optuna_studies import SequentialStudy
 from negsamp.hpo.process import NO_COST, run_forked, run_isolated
 from negsamp.hpo.space import SearchOptions, suggest, trial_seed
 from negsamp.hpo.tracking import Tracking
 from negsamp.hpo.training import Options, Outcome, Study, Training, versions
-from negsamp.io import digest, file_hash, read_json, tensors_digest, write_json
+from negsamp.io import digest, file_hash, tensors_digest, write_json
+from negsamp.records import read_kept
 from negsamp.triples import triples_digest
 
 __all__ = ["content_of", "retrain", "run_kept", "run_trials"]
@@ -114,13 +116,25 @@ def run_kept(training: Training, threads: int, part: Path, *, with_ranks: bool =
     :param part: the file that the outcome is kept in; named by all that decides it
     :param with_ranks: whether ranks are kept as well
     """
-    if part.exists():
-        return Outcome(*read_json(part))
+    kept = _kept(part)
+    if kept is not None:
+        return kept
     outcome = run_isolated(training, threads)
     if not with_ranks:
         outcome = outcome._replace(ranks=None)
     write_json(part, outcome)
     return outcome
+
+
+def _kept(part: Path) -> Outcome | None:
+    """Read what was kept of a training; what is damaged is as good as nothing, since it is made again."""
+    if not part.exists():
+        return None
+    try:
+        return Outcome(*read_kept(part))
+    except InputError as error:
+        logger.warning("%s; trained again", error)
+        return None
 
 
 def retrain(

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import re
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 
 from negsamp.choice import choose
 from negsamp.errors import InputError
-from negsamp.io import read_json, read_jsonl
+from negsamp.io import read_json
 from negsamp.pipeline import METRICS as PYKEEN_METRICS
 from negsamp.ranks import read_ranks
+from negsamp.records import read_trials
 from negsamp.results.grid import Grid
 
 __all__ = [
@@ -50,6 +52,8 @@ Row: TypeAlias = dict[str, Any]
 
 #: what names a study
 STUDY = ["dataset", "model", "sampler", "negatives"]
+#: what names a row in words, beside the numbers
+_NAMES = {"dataset", "model", "sampler", "side", "stage"}
 #: PyKEEN's names of the metrics in a record
 METRICS = list(PYKEEN_METRICS)
 #: what a trial varies
@@ -175,7 +179,7 @@ def read_chosen(paths: Paths) -> pd.DataFrame:
         for trial in trials:
             yield {**{name: trial[name] for name in STUDY}, "trial": int(trial["trial"]), "record": trial}
 
-    for row in _read(paths, rows, [*STUDY, "trial", "record"], [*STUDY, "trial"], "trials", read_jsonl).itertuples():
+    for row in _read(paths, rows, [*STUDY, "trial", "record"], [*STUDY, "trial"], "trials", read_trials).itertuples():
         studies.setdefault(tuple(row[1:5]), []).append(row.record)
     chosen = [choose(records) for records in studies.values()]
     columns = [
@@ -429,9 +433,11 @@ def _read(
         content = read(path)
         try:
             found = list(rows(content, path))
+            for row in found:
+                _require_key(row, key)
         except InputError:
             raise
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise InputError(f"{path}: not {kind} ({reason}); delete it and run its job again") from error
         for row in found:
@@ -442,6 +448,14 @@ def _read(
         collected += found
     collected.sort(key=lambda row: tuple(row[column] for column in key))
     return pd.DataFrame(collected, columns=columns)
+
+
+def _require_key(row: Row, key: list[str]) -> None:
+    """Refuse a row that could not be named, or not be sorted among others."""
+    for column in key:
+        wanted = str if column in _NAMES else int
+        if not isinstance(row[column], wanted):
+            raise TypeError(f"{column} is {reprlib.repr(row[column])}")
 
 
 def _outcome(record: Any) -> Row:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from negsamp.choice import OBJECTIVE
 from negsamp.io import read_json
+from negsamp.records import CHECKS, require_valid
 from negsamp.results.collect import Paths, read_auxiliaries, read_reciprocal_ranks, read_statistics
 from negsamp.results.comparison import BASELINE, compare_samplers
 from negsamp.results.grid import Grid
@@ -66,7 +67,11 @@ def checks_table(checks: Paths) -> Table:
 
     :raises InputError: if a file is missing or damaged
     """
-    rows = [{**row, "question": row.pop("check")} for path in sorted(map(str, checks)) for row in read_json(path)]
+    rows = []
+    for path in sorted(map(str, checks)):
+        found = read_json(path)
+        require_valid(found, CHECKS, path, "the checks of a data set")
+        rows += [{**row, "question": row["check"]} for row in found]
     return _verdicts(rows, "Checks", "checks", "")
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from negsamp.choice import OBJECTIVE
 from negsamp.errors import InputError
 from negsamp.io import atomic_path, read_jsonl
+from negsamp.records import TRAINING, require_numbers, require_valid
 from negsamp.results.collect import STUDY, Paths
 from negsamp.results.figures import write_figure
 from negsamp.results.tables import Table, write_table
@@ -90,7 +91,10 @@ def read_trainings(paths: Paths, columns: Sequence[str]) -> pd.DataFrame:
             if not isinstance(record, Mapping) or (missing := [name for name in wanted if name not in record]):
                 lacks = f"lacks {missing[0]!r}" if isinstance(record, Mapping) else "is no object"
                 raise InputError(f"{path} line {number}: the record {lacks}; delete the file and run its job again")
-            rows.append({name: record[name] for name in wanted})
+            row = {name: record[name] for name in wanted}
+            require_valid(row, TRAINING, f"{path} line {number}", "a training")
+            require_numbers(row.get("reciprocal_ranks") or [], f"{path} line {number}", "reciprocal_ranks")
+            rows.append(row)
     return pd.DataFrame(rows, columns=wanted).astype({MRR: float})
 
 
