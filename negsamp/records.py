@@ -151,9 +151,11 @@ def read_trials(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
     :param path: a file of one trial a line
 
-    :raises InputError: if the file is missing or damaged, or a line is no trial
+    :raises InputError: if the file is missing or damaged, or holds no trial, or something else
     """
     trials = read_jsonl(path)
+    if not trials:
+        raise InputError(f"{path}: holds no trial; delete it and run its job again")
     for number, trial in enumerate(trials, start=1):
         require_valid(trial, _TRIAL, f"{path} line {number}", "a trial")
     return trials

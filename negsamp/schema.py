@@ -14,6 +14,7 @@ from pykeen.typing import LongTensor
 from scipy import sparse
 
 from negsamp.errors import InputError
+from negsamp.ids import check_ids
 from negsamp.triples import HEAD, TAIL, TripleSet, triples_digest
 
 if TYPE_CHECKING:
@@ -265,9 +266,23 @@ class Schema:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, torch.Tensor], rest: Mapping[str, Any]) -> Schema:
-        """Undo :meth:`to_tensors`."""
+        """Undo :meth:`to_tensors`.
+
+        :raises KeyError: if something is missing
+        :raises TypeError: if something is too much
+        :raises ValueError: if ids are out of range
+        """
         fields: dict[str, Any] = {**tensors, **rest, "classes": tuple(rest["classes"])}
-        return cls(**fields)
+        schema = cls(**fields)
+        classes = len(schema.classes)
+        if len(set(schema.classes)) != classes or not all(isinstance(name, str) for name in schema.classes):
+            raise ValueError("classes are no distinct names")
+        check_ids("entity_classes", schema.entity_classes, schema.num_entities, classes)
+        check_ids("domains", schema.domains, schema.num_relations, classes)
+        check_ids("ranges", schema.ranges, schema.num_relations, classes)
+        check_ids("superclasses", schema.superclasses, classes, classes)
+        check_ids("inferred", schema.inferred[None], 2 * schema.num_relations)
+        return schema
 
 
 def resolve_schema(schema: Schema | str | os.PathLike[str] | None, triples: TripleSet) -> Schema | None:

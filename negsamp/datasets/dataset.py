@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from negsamp.datasets.folder import (
 )
 from negsamp.datasets.report import describe
 from negsamp.errors import InputError
+from negsamp.ids import check_ids
 from negsamp.io import digest, load_tensors, read_json, save_tensors, write_json
 from negsamp.negatives import GivenNegatives
 from negsamp.schema import Schema
@@ -222,29 +223,55 @@ class SchemaDataset(EagerDataset):
         """
         folder = Path(folder)
         tensors, rest = load_tensors(folder / _TENSORS)
-        labels = read_json(folder / _LABELS)
+        labels, report = read_json(folder / _LABELS), read_json(folder / _REPORT)
         if rest.get("labels") != digest(labels):
             raise InputError(
                 f"{folder / _LABELS}: names other ids than {_TENSORS} beside it uses; rebuild the data set"
             )
+        if not isinstance(report, dict) or not report.keys() >= {"archive", "leaks"}:
+            raise InputError(f"{folder / _REPORT}: no report of a data set; rebuild the data set")
+        try:
+            return cls._from_stored(tensors, rest, labels, report)
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise InputError(f"{folder / _TENSORS}: no stored data set ({reason}); rebuild the data set") from error
+
+    @classmethod
+    def _from_stored(
+        cls, tensors: Mapping[str, torch.Tensor], rest: Mapping[str, Any], labels: Any, report: dict[str, Any]
+    ) -> SchemaDataset:
+        entities, relations = (_number(labels[kind]) for kind in ("entities", "relations"))
+        for split in SPLITS:
+            check_ids(split, tensors[split].T, len(entities), len(relations), len(entities))
+            if not torch.equal(tensors[split], distinct(tensors[split])):
+                raise ValueError(f"{split} is not in order")
         schema = None
         if rest["schema"] is not None:
             prefix = "schema."
             schema_tensors = {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
             schema = Schema.from_tensors(schema_tensors, rest["schema"])
+            if (schema.num_entities, schema.num_relations) != (len(entities), len(relations)):
+                raise ValueError("the schema is of other entities or relations")
+        negatives = None
+        if rest["negatives"]:
+            check_ids("negatives", tensors["negatives"], len(entities), len(relations), len(entities), 2)
+            negatives = GivenNegatives(tensors["negatives"], dict(rest["negatives"]))
         return cls(
-            name=rest["name"],
+            name=str(rest["name"]),
             splits=tensors,
-            entity_to_id=_number(labels["entities"]),
-            relation_to_id=_number(labels["relations"]),
+            entity_to_id=entities,
+            relation_to_id=relations,
             schema=schema,
-            report=read_json(folder / _REPORT),
-            negatives=GivenNegatives(tensors["negatives"], rest["negatives"]) if rest["negatives"] else None,
+            report=report,
+            negatives=negatives,
         )
 
 
-def _number(names: Iterable[str]) -> dict[str, int]:
-    return {name: i for i, name in enumerate(names)}
+def _number(names: Collection[str]) -> dict[str, int]:
+    numbers = {name: i for i, name in enumerate(names)}
+    if len(numbers) != len(names) or not all(isinstance(name, str) for name in numbers):
+        raise ValueError("labels are no distinct names")
+    return numbers
 
 
 def _number_names(triples: Mapping[str, Sequence[Triple]]) -> tuple[dict[str, int], dict[str, int]]:

@@ -15,7 +15,7 @@ from negsamp.choice import OBJECTIVE
 from negsamp.errors import InputError
 from negsamp.hpo.space import SearchOptions, Space, distributions_of, quiet_optuna, sampler_of
 from negsamp.hpo.training import Study
-from negsamp.io import atomic_path
+from negsamp.io import atomic_path, read_jsonl
 
 __all__ = ["SequentialStudy", "write_studies"]
 
@@ -43,6 +43,7 @@ class SequentialStudy:
         self._distributions = distributions_of(search.space)
         journal.parent.mkdir(parents=True, exist_ok=True)
         pruner = MedianPruner() if search.pruner == "median" else NopPruner()
+        _drop_torn_line(journal)
         try:
             with quiet_optuna():
                 self._study = _open(journal, study, pruner)
@@ -91,6 +92,20 @@ class SequentialStudy:
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
             self._study.tell(trial, record["metrics"][OBJECTIVE] if record["state"] == "complete" else 0.0)
+
+
+def _drop_torn_line(journal: Path) -> None:
+    """Take away what a killed process had begun to write: Optuna would go on in the middle of that line.
+
+    :raises InputError: if another line is no JSON, which Optuna would meet only later
+    """
+    if not journal.exists():
+        return
+    content = journal.read_bytes()
+    end = content.rfind(b"\n") + 1
+    if end < len(content):
+        os.truncate(journal, end)
+    read_jsonl(journal)
 
 
 def write_studies(path: str | os.PathLike[str], records: Iterable[Mapping[str, Any]], space: Space) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from pykeen.typing import LongTensor
 
+from negsamp.ids import are_ids
 from negsamp.kernels.lists import DRAWABLE, ENTRIES, EXCLUDED, NEVER, ROOM, START
 from negsamp.pools.exclusions import Lists
 from negsamp.pools.queries import Queries
@@ -32,7 +33,7 @@ def check_pools(pools: Pools, triples: TripleSet) -> None:
     }.get(pools.look_up, pools.num_spans)
     _require(pools.num_spans == num_spans, f"there are {pools.num_spans} spans, expected {num_spans}")
     _require_row("index", pools.index, *_INTEGERS)
-    _require(_are_ids(pools.index, pools.num_spans), "the index names spans that there are not")
+    _require(are_ids(pools.index, pools.num_spans), "the index names spans that there are not")
     _require_row("keys", pools.keys, torch.int64)
     _require(bool((pools.keys[1:] > pools.keys[:-1]).all()), "keys do not ascend")
     num_looked_up = pools.num_entities if pools.look_up is LookUp.REPLACED else len(pools.keys)
@@ -50,7 +51,7 @@ def _check_spans(pools: Pools) -> None:
     _require(int(offsets[0]) == 0 and bool((offsets[-2:] == size).all()), "offsets do not span the members")
     if members is not None:
         _require_row("members", members, torch.int32)
-        _require(_are_ids(members, pools.num_entities), "members are no entities")
+        _require(are_ids(members, pools.num_entities), "members are no entities")
         ascends = members[1:] > members[:-1]
         starts = offsets[(offsets > 0) & (offsets < size)]
         ascends[starts - 1] = True
@@ -72,13 +73,11 @@ def check_lists(lists: Lists, pools: Pools, triples: TripleSet) -> None:
     _require_row("places", places, *_INTEGERS)
     _require_row("entries", entries, *_INTEGERS)
     _require(len(places) == 2 * len(triples.triples), "places are not one a completion")
-    _require(_are_ids(places, len(entries) - ROOM + 1), "places lie outside the entries")
+    _require(are_ids(places, len(entries) - ROOM + 1), "places lie outside the entries")
     begins = torch.unique(places).long()
     drawable, excluded = (take(entries, begins + field).long() for field in (DRAWABLE, EXCLUDED))
     # first of all, so that no sum overflows
-    _require(
-        all(_are_ids(count, len(entries) + pools.num_entities) for count in (drawable, excluded)), "counts are off"
-    )
+    _require(all(are_ids(count, len(entries) + pools.num_entities) for count in (drawable, excluded)), "counts are off")
     ends = begins + ROOM + 2 * excluded
     starts = torch.cat([begins, ends[-1:]])
     _require(len(entries) == 0 or int(starts[0]) == 0, "the first list does not begin the entries")
@@ -114,7 +113,3 @@ def _require(is_so: bool, otherwise: str) -> None:
 
 def _require_row(name: str, tensor: torch.Tensor, *dtypes: torch.dtype) -> None:
     _require(tensor.dim() == 1 and tensor.dtype in dtypes, f"{name} are {tensor.dtype}, shape {tuple(tensor.shape)}")
-
-
-def _are_ids(tensor: torch.Tensor, count: int) -> bool:
-    return len(tensor) == 0 or bool(int(tensor.min()) >= 0 and int(tensor.max()) < count)
