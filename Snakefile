@@ -25,6 +25,10 @@ wildcard_constraints:
     negatives=r"\d+",
     chunk=r"\d+",
     seed=r"\d+",
+    auxiliary=r"\w+",
+    fallback=r"\w+",
+    # base, or a property and its value: no dots that lead upwards
+    point=r"\w+(/[\w+-][\w.+-]*)?",
 
 
 onstart:

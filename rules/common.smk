@@ -31,6 +31,9 @@ if config["mirror"]:
     os.environ.update(NEGSAMP_MIRROR=config["mirror"])
 # likewise who is told of a training
 os.environ.update(NEGSAMP_TRACKING=json.dumps(config["tracking"]))
+# PyKEEN makes folders of its own as soon as it is imported: here, not in anyone's home
+os.environ.update(PYSTOW_HOME=str(Path("resources/pykeen").absolute()))
+os.environ.pop("PYKEEN_HOME", None)
 
 RESULTS = f"results/{config['name']}"
 #: what each training asks the scheduler for
@@ -110,7 +113,7 @@ def declared(folder):
         try:
             content = json.loads((folder / f"metadata/{file}.json").read_text(encoding="utf-8"))
             found[need] = holds_any(content.values())
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             # absent, or reading the data set will say in one line what is wrong with it
             found[need] = False
     return found
