@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: reproduce test lint docs bench desk questions always clean
+.PHONY: reproduce test lint docs fuzz audit bench desk questions always clean
 
 reproduce: $(VENV)/installed ## the embedded default, from graphs to tables and figures
 	$(BIN)/snakemake --cores $(CORES)
@@ -22,6 +22,15 @@ lint: $(VENV)/installed
 
 docs: $(VENV)/installed ## the pages, in build/docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs build/docs
+
+# out of bounds is an error in compiled loops, which are compiled anew for that
+fuzz: export NUMBA_BOUNDSCHECK = 1
+fuzz: export NUMBA_CACHE_DIR = $(CURDIR)/build/bounds-checked
+fuzz: $(VENV)/installed ## 20,000 damaged files for each reader, in an hour or two
+	$(BIN)/pytest -v tests/fuzz --hypothesis-profile=fuzz
+
+audit: $(VENV)/installed ## known vulnerabilities of what was tested together; asks the internet
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 bench: $(VENV)/installed ## the long benchmarks, into docs/results: a quiet machine, and the archives in NEGSAMP_MIRROR
 	$(BIN)/python benchmarks/throughput.py

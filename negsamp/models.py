@@ -72,9 +72,11 @@ def load_model(path: str | os.PathLike[str]) -> tuple[ERModel, dict[str, Any]]:
     :raises InputError: if the file is damaged or holds no model
     """
     tensors, settings = load_tensors(path)
+    model = _rebuild(settings, tensors, path)
+    # only now, when they are known to be of types that can be asked
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise InputError(f"{path}: the model holds what is no number; train it again")
-    return _rebuild(settings, tensors, path), settings
+    return model, settings
 
 
 def _rebuild(settings: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], path: str | os.PathLike[str]) -> ERModel:

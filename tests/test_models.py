@@ -127,6 +127,30 @@ def test_a_file_that_holds_no_such_model_is_named_in_one_line(change: Any, tmp_p
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_weight_that_is_no_number_is_refused(number: float, tmp_path: Path):
+    path = tmp_path / "model.safetensors"
+    save_model(path, *train("TransE"))
+    tensors, settings = load_tensors(path)
+    tensors["entity_representations.0._embeddings.weight"][3, 1] = number
+    save_tensors(path, tensors, settings)
+    with pytest.raises(InputError, match=r"model\.safetensors: the model holds what is no number; train it again"):
+        load_model(path)
+
+
+def test_weights_of_another_type_are_refused(tmp_path: Path):
+    # found by fuzzing: torch can ask numbers of eight bits next to nothing
+    path = tmp_path / "model.safetensors"
+    save_model(path, *train("TransE"))
+    tensors, settings = load_tensors(path)
+    name = "entity_representations.0._embeddings.weight"
+    save_tensors(path, {**tensors, name: tensors[name].to(torch.float8_e4m3fn)}, settings)
+    with pytest.raises(
+        InputError, match=r"no model can be rebuilt .*the tensor .* is .*float8_e4m3fn.*; train it again"
+    ):
+        load_model(path)
+
+
 def test_settings_that_do_not_make_the_model_are_refused_before_anything_is_written(tmp_path: Path):
     # PyKEEN's own default brings a regularizer, which these settings leave out
     model = model_resolver.make("TransE", triples_factory=Nations().training, embedding_dim=2, random_seed=0)

@@ -60,6 +60,10 @@ def test_every_table_and_figure_is_there(small: Path) -> None:
         assert (results / f"figures/{figure}.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_pykeens_own_folders_are_among_the_resources(small: Path) -> None:
+    assert (small / "resources/pykeen/pykeen").is_dir()
+
+
 def test_named_targets_print_verdicts(small: Path) -> None:
     result = snakemake(small, "--configfile", "small.yaml", "--", "checks", "first_experiments")
     assert result.returncode == 0, result.stderr
