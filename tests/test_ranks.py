@@ -48,3 +48,31 @@ def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
         read_ranks(path)
     with pytest.raises(InputError, match="missing"):
         read_ranks(tmp_path / "missing.csv.gz")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "0,0,1.5,1,1",
+        "-1,0,1,1,1",
+        "0,0,1,nan,1",
+        "0,0,1,,1",
+        "0,0,1,inf,1",
+        "0,0,1,0,1",
+        f"{10**30},0,1,1,1",
+        "x,0,1,1,1",
+    ],
+)
+def test_a_row_that_is_no_rank_is_refused(row: str, tmp_path: Path) -> None:
+    path = tmp_path / "ranks.csv.gz"
+    path.write_bytes(gzip.compress(f"head,relation,tail,head_rank,tail_rank\n{row}\n".encode()))
+    with pytest.raises(InputError, match=r"ranks\.csv\.gz: not the ranks of a retraining .*delete it and run its job"):
+        read_ranks(path)
+
+
+def test_ranks_that_unpack_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("negsamp.ranks._LARGEST", 1000)
+    path = tmp_path / "ranks.csv.gz"
+    path.write_bytes(gzip.compress(bytes(1001)))
+    with pytest.raises(InputError, match="unpacks to more than 1,000 bytes"):
+        read_ranks(path)

@@ -22,6 +22,8 @@ __all__ = ["SequentialStudy", "write_studies"]
 _STATES = {"complete": TrialState.COMPLETE, "failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
 
 
+#: two operations, as Optuna numbers them in a journal
+_CREATE_TRIAL, _SET_PARAMETER = 4, 5
 #: trials that are finished are kept beside it, and not trained again
 _REMEDY = "delete it and run its job again"
 
@@ -43,7 +45,7 @@ class SequentialStudy:
         self._distributions = distributions_of(search.space)
         journal.parent.mkdir(parents=True, exist_ok=True)
         pruner = MedianPruner() if search.pruner == "median" else NopPruner()
-        _drop_torn_line(journal)
+        _drop_what_is_torn(journal, len(self._distributions))
         try:
             with quiet_optuna():
                 self._study = _open(journal, study, pruner)
@@ -94,8 +96,10 @@ class SequentialStudy:
             self._study.tell(trial, record["metrics"][OBJECTIVE] if record["state"] == "complete" else 0.0)
 
 
-def _drop_torn_line(journal: Path) -> None:
-    """Take away what a killed process had begun to write: Optuna would go on in the middle of that line.
+def _drop_what_is_torn(journal: Path, num_parameters: int) -> None:
+    """Take away what a killed process had begun to write: half a line, or a trial without all of its parameters.
+
+    Optuna would go on in the middle of that line; and the trial is asked for again, with the same parameters.
 
     :raises InputError: if another line is no JSON, which Optuna would meet only later
     """
@@ -103,9 +107,13 @@ def _drop_torn_line(journal: Path) -> None:
         return
     content = journal.read_bytes()
     end = content.rfind(b"\n") + 1
-    if end < len(content):
-        os.truncate(journal, end)
-    read_jsonl(journal)
+    os.truncate(journal, end)
+    codes = [line.get("op_code") if isinstance(line, dict) else None for line in read_jsonl(journal)]
+    if _CREATE_TRIAL in codes:
+        later = codes[::-1].index(_CREATE_TRIAL)
+        if codes[len(codes) - later :].count(_SET_PARAMETER) < num_parameters:
+            lines = content[:end].splitlines(keepends=True)
+            os.truncate(journal, sum(map(len, lines[: len(lines) - later - 1])))
 
 
 def write_studies(path: str | os.PathLike[str], records: Iterable[Mapping[str, Any]], space: Space) -> None:

@@ -9,6 +9,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from negsamp.errors import InputError
 from negsamp.hpo import SearchOptions, SequentialStudy, Study, suggest, write_studies
 
 SPACE = {
@@ -145,3 +146,21 @@ def test_optuna_logs_as_before(tmp_path: Path) -> None:
     write_studies(tmp_path / "a.journal", [record(0, STUDY, 0.2)], SPACE)
     suggest(SPACE, 0, "nations", "TransE", 0, "qmc")
     assert optuna.logging.get_verbosity() == before
+
+
+@pytest.mark.parametrize("kept", [-1, -10, -250, -500, 30])
+def test_a_line_that_was_cut_off_does_not_end_a_search(kept: int, tmp_path: Path) -> None:
+    journal = tmp_path / "search.journal"
+    first = SequentialStudy(journal, STUDY, SearchOptions(SPACE)).ask(0)
+    journal.write_bytes(journal.read_bytes()[:kept])
+    # what is written after it can be read again
+    assert SequentialStudy(journal, STUDY, SearchOptions(SPACE)).ask(0) == first
+    assert SequentialStudy(journal, STUDY, SearchOptions(SPACE)).ask(0) == first
+
+
+@pytest.mark.parametrize("content", ["no JSON\n", "[]\n", '{"op_code": 99}\n', '{"op_code": 6}\n'])
+def test_what_is_no_journal_is_named(content: str, tmp_path: Path) -> None:
+    journal = tmp_path / "search.journal"
+    journal.write_text(content)
+    with pytest.raises(InputError, match=r"search\.journal.*; .*delete"):
+        SequentialStudy(journal, STUDY, SearchOptions(SPACE))

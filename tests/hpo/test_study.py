@@ -464,3 +464,17 @@ def test_all_samplers_are_retrained_with_one_seed(nations: SchemaDataset) -> Non
     again = retrained(nations, best, studies[0], seed=1)[0]
     assert again["random_seed"] != one["random_seed"]
     assert again["metrics"] != one["metrics"]
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[: len(text) // 2], lambda text: "[1, 2]", lambda text: "[]"])
+def test_a_kept_trial_that_is_damaged_is_trained_again(
+    trained: list[Training], run: Run, tmp_path: Path, damage: Callable[[str], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    first = run(trials=[0])
+    (part,) = (tmp_path / "parts").iterdir()
+    whole = part.read_text()
+    part.write_text(damage(whole))
+    assert run(trials=[0]) == first
+    assert len(trained) == 2
+    assert f"{part}: " in caplog.text
+    assert part.read_text() == whole

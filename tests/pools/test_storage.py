@@ -175,3 +175,53 @@ def test_pools_of_the_original_serve_the_doubled_graph(graph: Graph, tmp_path: P
     assert sampler.triples.doubled
     assert same(sampler.stages[0], stage)
     assert isinstance(sampler.triples, TripleSet)
+
+
+def put(key: str, at: int, value: int):
+    def change(tensors: dict[str, Any]) -> None:
+        tensors[key] = tensors[key].clone()
+        tensors[key][at] = value
+
+    return change
+
+
+def cast(key: str, dtype: torch.dtype):
+    def change(tensors: dict[str, Any]) -> None:
+        tensors[key] = tensors[key].to(dtype)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("corrupt", put("pools.members", 3, 14), "members are no entities"),
+        ("corrupt", put("pools.members", 3, -1), "members are no entities"),
+        ("corrupt", put("pools.members", 1, 0), "members do not ascend"),
+        ("corrupt", put("pools.offsets", 0, 1), "offsets do not span the members"),
+        ("corrupt", put("pools.offsets", 3, 2**62), "offsets descend"),
+        ("corrupt", put("pools.offsets", -1, 10**6), "offsets do not span the members"),
+        ("corrupt", cast("pools.offsets", torch.int32), "offsets are torch.int32"),
+        ("corrupt", cast("pools.members", torch.int64), "members are torch.int64"),
+        ("nearestneighbor", put("pools.index", 2, 10**6), "the index names spans that there are not"),
+        ("adversarial", put("pools.keys", 2, 0), "keys do not ascend"),
+        ("corrupt", put("exclusions.places", 5, 2**31 - 1), "places lie outside the entries"),
+        ("corrupt", put("exclusions.places", 5, -1), "places lie outside the entries"),
+        ("corrupt", put("exclusions.entries", 0, 10**6), "lists are of other spans"),
+        ("corrupt", put("exclusions.entries", 1, -1), "counts are off"),
+        ("corrupt", put("exclusions.entries", 2, 0), "lists do not end where others begin"),
+        ("corrupt", put("exclusions.entries", 3, 10**6), "guides lead out of a list"),
+        ("corrupt", put("exclusions.entries", 4, -1), "ranks are out of order"),
+        ("corrupt", put("exclusions.entries", -1, 5), "a list is not closed"),
+    ],
+)
+def test_pools_that_would_lead_a_draw_astray_are_refused(
+    name: str, change: Any, message: str, graph: Graph, tmp_path: Path
+):
+    path = tmp_path / "pools.safetensors"
+    store(path, graph, name)
+    tensors, metadata = load_tensors(path)
+    change(tensors)
+    save_tensors(path, tensors, metadata)
+    with pytest.raises(InputError, match=rf"pools\.safetensors: no pools .*{message}.*; rebuild the pools"):
+        load_stage(path, graph.triples, name="pool", filtered=True)

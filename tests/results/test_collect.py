@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -142,3 +143,23 @@ def test_a_required_row_that_is_absent_is_named(records: Records) -> None:
     frame = collect.read_chosen([records.trials()])
     with pytest.raises(InputError, match=r"a study \(dataset wn18, model TransE, sampler random, negatives 7\)"):
         collect.require(frame, collect.STUDY, [("wn18", "TransE", "random", 7)], "a study")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"state": "lost"}, r"\$\.state: 'lost' is not one of"),
+        ({"metrics": None}, r"\$\.metrics: None is not of type 'object'"),
+        ({"metrics": {"inverse_harmonic_mean_rank": "high"}}, r"\$\.metrics"),
+        ({"negatives": -1}, r"\$\.negatives: -1 is less than the minimum"),
+        ({"parameters": {}}, r"\$\.parameters: 'margin' is a required property"),
+        ({"trial": "first"}, r"\$\.trial: 'first' is not of type 'integer'"),
+    ],
+)
+def test_a_trial_that_is_none_is_named_by_its_line(change: dict[str, Any], message: str, records: Records) -> None:
+    path = records.trials()
+    lines = path.read_text().split("\n")
+    lines[7] = json.dumps({**json.loads(lines[7]), **change})
+    path.write_text("\n".join(lines))
+    with pytest.raises(InputError, match=rf"trials-0\.jsonl line 8: not a trial \({message}.*; delete it and run"):
+        collect.read_chosen([path])
