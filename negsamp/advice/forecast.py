@@ -98,7 +98,10 @@ def read_evidence(path: str | os.PathLike[str] = GENERATED) -> pd.DataFrame:
         raise InputError(f"{path}: unknown sampler {min(map(str, unknown))!r}: known are {', '.join(SAMPLERS)}")
     for name in numbers:
         given = evidence[name]
-        known = pd.to_numeric(given, errors="coerce")
+        try:
+            known = pd.to_numeric(given, errors="coerce")
+        except OverflowError as error:
+            raise InputError(f"{path}: {name} has a number beyond all others ({error}); {remedy}") from error
         # a descriptor may be unknown
         is_bad = np.isinf(known) | (known.isna() & (given.notna() | (name in ("graphs", "gain"))))
         if name == "gain":
