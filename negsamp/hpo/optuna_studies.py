@@ -107,7 +107,9 @@ def _drop_what_is_torn(journal: Path, num_parameters: int) -> None:
         return
     content = journal.read_bytes()
     end = content.rfind(b"\n") + 1
-    os.truncate(journal, end)
+    # what does not begin as a line does is none of a journal's, and is left for the error below
+    if content[end:].startswith(b"{"):
+        os.truncate(journal, end)
     codes = [line.get("op_code") if isinstance(line, dict) else None for line in read_jsonl(journal)]
     if _CREATE_TRIAL in codes:
         later = codes[::-1].index(_CREATE_TRIAL)

@@ -158,9 +158,10 @@ def test_a_line_that_was_cut_off_does_not_end_a_search(kept: int, tmp_path: Path
     assert SequentialStudy(journal, STUDY, SearchOptions(SPACE)).ask(0) == first
 
 
-@pytest.mark.parametrize("content", ["no JSON\n", "[]\n", '{"op_code": 99}\n', '{"op_code": 6}\n'])
+@pytest.mark.parametrize("content", ["no JSON", "no JSON\n", "[]\n", '{"op_code": 99}\n', '{"op_code": 6}\n'])
 def test_what_is_no_journal_is_named(content: str, tmp_path: Path) -> None:
     journal = tmp_path / "search.journal"
     journal.write_text(content)
     with pytest.raises(InputError, match=r"search\.journal.*; .*delete"):
         SequentialStudy(journal, STUDY, SearchOptions(SPACE))
+    assert journal.read_text() == content
