@@ -12,6 +12,7 @@ class InputError(ValueError):
         """Join the lines that a path, a name or a library's reason may have brought."""
         super().__init__(" ".join(filter(None, message.splitlines())))
 
+
 class Killed(RuntimeError):  # noqa: N818 what happened to it, no mistake of its own
     """Work whose process was cut off from outside, or for memory: no result of it, and worth another try.
 
