@@ -3,8 +3,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
+KILLS ?= 20
+CLUSTER ?= cluster
 
-.PHONY: reproduce test lint docs fuzz audit bench desk questions always clean
+.PHONY: reproduce test test-faults test-cluster lint docs fuzz audit bench desk questions always clean
 
 reproduce: $(VENV)/installed ## the embedded default, from graphs to tables and figures
 	$(BIN)/snakemake --cores $(CORES)
@@ -12,6 +14,12 @@ reproduce: $(VENV)/installed ## the embedded default, from graphs to tables and 
 
 test: $(VENV)/installed lint docs ## everything that CI checks
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+
+test-faults: $(VENV)/installed ## break the running workflow: kill -9 at KILLS random moments, no room, damaged files
+	$(BIN)/pytest -v -m faults tests/faults --kills $(KILLS)
+
+test-cluster: $(VENV)/installed ## the workflow on a real Slurm of one node: root, and apt-get install slurm-wlm munge
+	$(BIN)/pytest -v -m "$(CLUSTER)" tests/cluster --kills $(KILLS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
