@@ -4,6 +4,7 @@ Read again by every cluster job, so nothing heavy is imported: not even negsamp,
 """
 
 import ast
+import functools
 import hashlib
 import json
 import os
@@ -492,14 +493,22 @@ def defining_file(module, name):
     return package
 
 
+@functools.cache
+def imports_of(path):
+    """Find the files of negsamp that a file imports from."""
+    return {
+        defining_file(node.module, alias.name)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "negsamp"
+        for alias in node.names
+    }
+
+
 def modules_of(path, seen):
     """Find the files of negsamp that a file imports from, directly or not."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "negsamp":
-            for file in [defining_file(node.module, alias.name) for alias in node.names]:
-                if file not in seen:
-                    seen.add(file)
-                    modules_of(file, seen)
+    for file in imports_of(path) - seen:
+        seen.add(file)
+        modules_of(file, seen)
     return seen
 
 

@@ -50,7 +50,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         # the working directory is the one place that may be written to
-        env=environment(HOME="/proc/nowhere"),
+        env=environment(HOME="/proc/nowhere", XDG_CACHE_HOME=str(folder / ".snakemake/cache")),
         start_new_session=True,
     )
 
