@@ -10,41 +10,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from repository import command, copy_repository, environment, planned, results, snakemake
+from faulty import ARGUMENTS, copy
+from repository import command, environment, planned, results, snakemake
 
 pytestmark = pytest.mark.faults
-
-CONFIG = """\
-name: faults
-datasets: [Nations]
-models: [TransE]
-samplers: [random, relational, nearestneighbor, adaptiveadversarial]
-negatives: [3]
-seeds: [0]
-sampling: {num_neighbors: 5}
-training: {epochs: 20, batch_size: 500, embedding_dim: 8}
-hpo: {trials: 4, trials_per_job: 2}
-auxiliary: {model_kwargs: {embedding_dim: 8}, epochs: 1}
-reference: {training_loop: null}
-"""
-ARGUMENTS = ("--configfile", "faults.yaml")
-
-
-def copy(folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    copy_repository(folder)
-    (folder / "faults.yaml").write_text(CONFIG)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], float]:
-    """The results of a run that nothing disturbs, and how many seconds it takes."""
-    folder = copy(tmp_path_factory.mktemp("undisturbed"))
-    start = time.perf_counter()
-    result = snakemake(folder, *ARGUMENTS)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return results(folder, "faults"), time.perf_counter() - start
 
 
 def started(folder: Path) -> subprocess.Popen[bytes]:
