@@ -253,7 +253,10 @@ def test_another_config_keeps_the_first_one_s_results(small: Path) -> None:
             r"open_questions\.auxiliary_quality\.auxiliaries: the model 'TransE' is given twice",
         ),
         (("loop: null", "loop: lcwa, models: [TransH]"), r"reference\.models: 'TransH' is none of the models"),
-        (("loop: null}", "loop: null}\ncompute: {gpu: 1, device: cpu}"), r"compute\.device: with compute\.gpu each job is"),
+        (
+            ("loop: null}", "loop: null}\ncompute: {gpu: 1, device: cpu}"),
+            r"compute\.device: with compute\.gpu each job is",
+        ),
         (("hpo: {", "hpo: {sampler: tpe, pruner: median, "), r"hpo\.pruner: it needs .* early_stopping\.patience"),
     ],
 )
