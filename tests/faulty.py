@@ -8,7 +8,7 @@ CONFIG = """\
 name: faults
 datasets: [Nations]
 models: [TransE]
-samplers: [random, relational, nearestneighbor, adaptiveadversarial]
+samplers: [random, nearestneighbor]
 negatives: [3]
 seeds: [0]
 sampling: {num_neighbors: 5}

@@ -69,13 +69,14 @@ def local_results(folder: Path, name: str, *arguments: str) -> dict[str, bytes]:
     return results(folder, name)
 
 
-def submitted() -> dict[str, list[dict[str, str]]]:
-    """Return what Slurm knows of the jobs of each rule."""
+def submitted(folder: Path) -> dict[str, list[dict[str, str]]]:
+    """Return what Slurm knows of the jobs of each rule that were submitted from a folder."""
     told = subprocess.run(["scontrol", "--oneliner", "show", "job"], capture_output=True, text=True, check=True).stdout
     jobs: dict[str, list[dict[str, str]]] = {}
     for line in told.splitlines():
         fields = dict(part.partition("=")[::2] for part in line.split() if "=" in part)
-        jobs.setdefault(re.match(r"rule_([a-z_]+?)(_wildcards|$)", fields["Comment"])[1], []).append(fields)
+        if fields["WorkDir"] == str(folder):
+            jobs.setdefault(re.match(r"rule_([a-z_]+?)(_wildcards|$)", fields["Comment"])[1], []).append(fields)
     return jobs
 
 
@@ -101,7 +102,7 @@ def test_trainings_go_to_gpus_and_the_rest_does_not(folder: Path) -> None:
     assert PARTITIONS in (ROOT / "docs/cluster.md").read_text()
     (folder / "small.yaml").write_text(SMALL + "compute: {gpu: 1}\n")
     output = run(folder, "--configfile", "small.yaml", "--slurm-partition-config", "partitions.yaml")
-    jobs = submitted()
+    jobs = submitted(folder)
     assert jobs.keys() >= {*TRAIN, "build_pools", "make_table"}
     for rule, of_rule in jobs.items():
         for job in of_rule:
@@ -111,6 +112,7 @@ def test_trainings_go_to_gpus_and_the_rest_does_not(folder: Path) -> None:
     assert output.count("Submitted array job") < sum("ArrayTaskId" in job for jobs in jobs.values() for job in jobs)
 
 
+@pytest.mark.slow
 def test_a_killed_job_is_submitted_again(folder: Path, tmp_path_factory: pytest.TempPathFactory, kills: int) -> None:
     """Jobs are killed at random moments; the run goes on, and its results are those of a run that nothing disturbed."""
     (folder / "small.yaml").write_text(SMALL)
@@ -133,6 +135,7 @@ def test_a_killed_job_is_submitted_again(folder: Path, tmp_path_factory: pytest.
     assert results(folder, "small") == expected
 
 
+@pytest.mark.slow
 def test_a_killed_workflow_goes_on(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     (folder / "small.yaml").write_text(SMALL)
     with start(folder, "--configfile", "small.yaml") as process:
