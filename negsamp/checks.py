@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from negsamp.datasets import SchemaDataset
+from negsamp.errors import InputError
 from negsamp.hpo import Options, Study, Training
 from negsamp.hpo.process import run_isolated
 from negsamp.io import load_tensors
@@ -119,10 +120,14 @@ def check_auxiliary(dataset: SchemaDataset, model: str | os.PathLike[str]) -> di
     :param model: the file of the auxiliary model, as samplers read it
 
     :returns: ``dataset``, ``check``, ``verdict`` and ``evidence``
+
+    :raises InputError: if the data set does not tell what stands in several splits
     """
     _, settings = load_tensors(model)
     is_same = settings.get("triples_digest") == triples_digest(dataset.training.mapped_triples)
-    leaks = dataset.report["leaks"]
+    leaks = dataset.report.get("leaks")
+    if leaks is None:
+        raise InputError(f"{dataset.name}: its report counts no leaks between the splits; prepare the data set anew")
     return {
         "dataset": dataset.name,
         "check": "the auxiliary model saw exactly the training split",

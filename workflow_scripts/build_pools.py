@@ -18,5 +18,5 @@ with job_log(snakemake.log[0]):
     )
     save_stage(snakemake.output.pools, sampler.stages[0], sampler.triples, filtered=options["filtered"])
     statistics = pool_statistics(sampler.filtered_stage(), sampler.triples)
-    record = {"dataset": dataset.name, "sampler": snakemake.wildcards.sampler, "archive": dataset.report["archive"]}
+    record = {"dataset": dataset.name, "sampler": snakemake.wildcards.sampler, "archive": dataset.archive}
     write_json(snakemake.output.statistics, {**record, "options": options, "inferred": sampler.inferred, **statistics})

@@ -22,4 +22,4 @@ with job_log(snakemake.log[0]), own_gpu(snakemake.resources.gpu):
         random_seed=stable_seed(snakemake.params.seed, dataset.name, "auxiliary"),
     )
     save_model(snakemake.output.model, model, record)
-    write_json(snakemake.output.record, {"dataset": dataset.name, "archive": dataset.report["archive"], **record})
+    write_json(snakemake.output.record, {"dataset": dataset.name, "archive": dataset.archive, **record})

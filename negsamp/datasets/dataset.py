@@ -88,6 +88,12 @@ class SchemaDataset(EagerDataset):
         self.report = report
         self.negatives = negatives
 
+    @property
+    def archive(self) -> str | None:
+        """The hash of the archive that the data set comes from; None: of none, or nobody tells."""
+        found: str | None = self.report.get("archive")
+        return found
+
     @classmethod
     def from_names(
         cls,
@@ -228,7 +234,7 @@ class SchemaDataset(EagerDataset):
             raise InputError(
                 f"{folder / _LABELS}: names other ids than {_TENSORS} beside it uses; rebuild the data set"
             )
-        if not isinstance(report, dict) or not report.keys() >= {"archive", "leaks"}:
+        if not isinstance(report, dict):
             raise InputError(f"{folder / _REPORT}: no report of a data set; rebuild the data set")
         try:
             return cls._from_stored(tensors, rest, labels, report)

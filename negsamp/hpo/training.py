@@ -186,7 +186,7 @@ class Training:
             "random_seed": self.random_seed,
             "options": asdict(self.options),
             "ranked_triples": sample_triples(self._split, self.options.max_evaluation_triples).num_triples,
-            "archive": self.dataset.report["archive"],
+            "archive": self.dataset.archive,
             "triples_digest": triples_digest(self.dataset.training.mapped_triples),
             "state": state,
             "reason": reason,
