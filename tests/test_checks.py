@@ -9,7 +9,9 @@ from pykeen.triples import CoreTriplesFactory
 from negsamp.auxiliary import train_auxiliary
 from negsamp.checks import FAILS, PASSES, check_auxiliary, check_empty_pools, check_fallback
 from negsamp.datasets import SchemaDataset, generate, load_dataset
+from negsamp.errors import InputError
 from negsamp.hpo import Options, Study
+from negsamp.io import save_tensors
 from negsamp.models import save_model
 from negsamp.pools import save_stage
 from negsamp.sampling import PoolNegativeSampler, make_sampler
@@ -57,6 +59,14 @@ def test_a_known_positive_among_the_negatives_is_seen(
     found = check_empty_pools(graph, "relational", pools, negatives=2)
     assert found["verdict"] == FAILS
     assert f"{4 * graph.training.num_triples:,} of the negatives are training triples" in found["evidence"]
+
+
+def test_a_data_set_that_counts_no_leaks_is_refused(tmp_path: Path) -> None:
+    graph = load_dataset("nations")
+    save_tensors(tmp_path / "model.safetensors", {}, {"triples_digest": "0"})
+    del graph.report["leaks"]
+    with pytest.raises(InputError, match="nations: its report counts no leaks between the splits; prepare"):
+        check_auxiliary(graph, tmp_path / "model.safetensors")
 
 
 def test_unfiltered_pools_may_give_training_triples(graph: SchemaDataset, tmp_path: Path) -> None:

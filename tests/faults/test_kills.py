@@ -85,7 +85,7 @@ def test_killed_at_random_moments(undisturbed: tuple[dict[str, bytes], float], t
         # at every stage of a run: several times, each later than the one before
         for _ in range(min(moments.randint(1, 4), kills - killed.total())):
             process = started(folder)
-            time.sleep(moments.uniform(0, seconds))
+            time.sleep(moments.uniform(0, seconds / 2))
             kill = moments.choice([kill_workflow, kill_workflow, kill_snakemake, kill_training, kill_training])
             killed[kill.__name__] += kill(process)
             now = finished_trials(folder)
