@@ -1,5 +1,6 @@
 """Files: atomic, byte-stable, checked when read; and the log of a job."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from negsamp.errors import InputError
@@ -328,3 +330,42 @@ def test_tensors_are_named_by_what_they_hold() -> None:
         {"c": torch.arange(6).view(2, 3), "b": torch.zeros(0)},
     ]
     assert len({tensors_digest(content) for content in (one, *others)}) == 1 + len(others)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EROFS, "Read-only file system", "{folder}"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_what_cannot_be_written_is_told_in_a_line(error: Exception, tmp_path: Path) -> None:
+    if isinstance(error, OSError) and error.filename:
+        error.filename = str(tmp_path)
+
+    def write_half() -> None:
+        with atomic_path(tmp_path / "made/file.json") as path:
+            path.write_text("half")
+            raise error
+
+    with pytest.raises(InputError, match=r"made/file\.json: cannot be written \(.*\); make room, or make its folder"):
+        write_half()
+    assert list((tmp_path / "made").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [PermissionError(errno.EACCES, "Permission denied", "/elsewhere/archive.zip"), OSError(errno.EIO, "I/O error")],
+)
+def test_what_cannot_be_read_elsewhere_is_another_error(error: Exception, tmp_path: Path) -> None:
+    with pytest.raises(type(error)) as raised, atomic_path(tmp_path / "file.json"):
+        raise error
+    assert raised.value is error
+
+
+def test_a_log_without_room_stops_no_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "job.log").symlink_to("/dev/full")
+    with job_log(tmp_path / "job.log"):
+        logging.getLogger("a job").info("a line")
+    assert capsys.readouterr().err == ""
