@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -161,9 +161,19 @@ def read_trials(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return trials
 
 
-def read_all_trials(paths: Iterable[str | os.PathLike[str]]) -> list[dict[str, Any]]:
-    """Read the trials of several files, in their order."""
-    return [trial for path in paths for trial in read_trials(path)]
+def read_all_trials(paths: Sequence[str | os.PathLike[str]], planned: int | None = None) -> list[dict[str, Any]]:
+    """Read the trials of several files, in their order.
+
+    :param paths: the files
+    :param planned: how many trials of one study they hold; None: any number, of any studies
+
+    :raises InputError: if a file is missing or damaged, or trials are missing
+    """
+    trials = [trial for path in paths for trial in read_trials(path)]
+    if planned is not None and len(trials) != planned:
+        files = ", ".join(map(str, paths))
+        raise InputError(f"{files}: {len(trials)} trials, expected {planned}; delete and run the job again")
+    return trials
 
 
 def read_kept(path: str | os.PathLike[str]) -> list[Any]:

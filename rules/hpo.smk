@@ -57,6 +57,8 @@ rule retrain:
         trainings=1,
     params:
         options=training_options,
+        # a limit of seconds may end a search before all are run
+        planned=config["hpo"]["trials"] if config["hpo"]["timeout"] is None else None,
         threads=config["compute"]["torch_threads"],
         code=CODE["retrain"],
     script:

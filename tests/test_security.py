@@ -19,17 +19,18 @@ import jsonschema
 import pytest
 import torch
 import yaml
+from archives import register
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from negsamp.advice import read_evidence
 from negsamp.auxiliary import resolve_auxiliary
 from negsamp.checks import check_auxiliary
-from negsamp.datasets import RegistryEntry, SchemaDataset, archive_dataset, generate, write_folder
+from negsamp.datasets import SchemaDataset, archive_dataset, generate, write_folder
 from negsamp.errors import InputError
 from negsamp.hpo import Options, SearchOptions, Study, Training
 from negsamp.hpo.optuna_studies import SequentialStudy
-from negsamp.io import file_hash, load_tensors, read_json, read_jsonl, save_tensors
+from negsamp.io import load_tensors, read_json, read_jsonl, save_tensors
 from negsamp.models import load_model
 from negsamp.plan import read_config
 from negsamp.pools import load_stage
@@ -217,9 +218,7 @@ HOSTILE: list[Callable[[Path, Path], bytes]] = [pickled, torch_pickled, tagged, 
 
 
 def as_archive(path: Path) -> SchemaDataset:
-    hashes = (f"sha256:{file_hash(path, 'sha256')}",)
-    entry = RegistryEntry("tiny", "test", classes=False, domains_and_ranges=False, archive="TINY.zip", hashes=hashes)
-    return archive_dataset(entry, path)
+    return archive_dataset(register(path), path)
 
 
 def in_folder(path: Path) -> SchemaDataset:

@@ -18,7 +18,7 @@ with job_log(snakemake.log[0]), own_gpu(snakemake.resources.gpu):
     outcome = retrain(
         dataset,
         Study(wildcards.dataset, wildcards.model, wildcards.sampler, int(wildcards.negatives)),
-        read_all_trials(snakemake.input.trials),
+        read_all_trials(snakemake.input.trials, params.planned),
         seed=int(wildcards.seed),
         options=options,
         pools=snakemake.input.get("pools") or None,

@@ -1,7 +1,6 @@
 """An archive is read as it is declared, and one that is odd is refused before anything of it is read."""
 
 import dataclasses
-import hashlib
 import re
 import stat
 import struct
@@ -11,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from archives import register
 
-from negsamp.datasets import RegistryEntry, SchemaDataset, archive_dataset, obtain_archive
+from negsamp.datasets import SchemaDataset, archive_dataset, obtain_archive
 from negsamp.datasets.archive import MAX_UNPACKED
 from negsamp.errors import InputError
 
@@ -31,20 +31,8 @@ def pack(path: Path, more: Callable[[zipfile.ZipFile], object] = lambda file: No
     return path
 
 
-def entry_of(archive: Path) -> RegistryEntry:
-    """Register an archive as it is, whatever it is."""
-    return RegistryEntry(
-        name="tiny",
-        archive="TINY.zip",
-        source="test",
-        hashes=("sha256:" + hashlib.sha256(archive.read_bytes()).hexdigest(),),
-        classes=False,
-        domains_and_ranges=False,
-    )
-
-
 def read(archive: Path) -> SchemaDataset:
-    return archive_dataset(entry_of(archive), archive)
+    return archive_dataset(register(archive), archive)
 
 
 def refusal(archive: Path) -> str:
@@ -145,9 +133,10 @@ def test_a_bomb_that_declares_little_is_not_unpacked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [0, 1, 40, -1, -30, -200])
 def test_a_truncated_archive_is_refused_and_fetched_anew(tmp_path: Path, kept: int) -> None:
-    archive = pack(tmp_path / "mirror.zip")
+    (tmp_path / "mirror").mkdir()
+    archive = pack(tmp_path / "mirror" / "TINY.zip")
     whole = archive.read_bytes()
-    entry = entry_of(archive)
+    entry = register(archive)
     destination = tmp_path / "archives" / "TINY.zip"
     destination.parent.mkdir()
     destination.write_bytes(whole[:kept])
@@ -155,8 +144,6 @@ def test_a_truncated_archive_is_refused_and_fetched_anew(tmp_path: Path, kept: i
         archive_dataset(entry, destination)
     # and where its hash is right all the same
     refusal(destination)
-    (tmp_path / "mirror").mkdir()
-    archive.rename(tmp_path / "mirror" / "TINY.zip")
     obtain_archive(entry, destination, tmp_path / "mirror")
     assert archive_dataset(entry, destination).num_entities == 3
     assert list(destination.parent.iterdir()) == [destination]
@@ -172,4 +159,4 @@ def test_a_damaged_member_is_named(tmp_path: Path) -> None:
 def test_a_registered_name_does_not_help_another_archive(tmp_path: Path) -> None:
     archive = pack(tmp_path / "TINY.zip")
     with pytest.raises(InputError, match="no hash of it is registered"):
-        archive_dataset(dataclasses.replace(entry_of(archive), hashes=()), archive)
+        archive_dataset(dataclasses.replace(register(archive), hashes=()), archive)

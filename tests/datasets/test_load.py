@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from archives import register
 from pykeen.datasets import get_dataset
 
 from negsamp.datasets import RegistryEntry, SchemaDataset, archive_dataset, generate, load_dataset, write_folder
@@ -29,16 +30,8 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RegistryEntry:
     with zipfile.ZipFile(archive, "w") as file:
         for path in sorted((tmp_path / "CODEX-S").rglob("*.*")):
             file.write(path, path.relative_to(tmp_path))
-    entry = RegistryEntry(
-        name="codex-s",
-        archive="CODEX-S.zip",
-        source="a test",
-        licence="none",
-        hashes=("sha256:" + hashlib.sha256(archive.read_bytes()).hexdigest(),),
-        classes=True,
-        domains_and_ranges=True,
-        counts={"training": 160, "validation": 20, "testing": 20, "entities": 40, "relations": 4},
-    )
+    counts = {"training": 160, "validation": 20, "testing": 20, "entities": 40, "relations": 4}
+    entry = register(archive, source="a test", licence="none", classes=True, domains_and_ranges=True, counts=counts)
     monkeypatch.setattr("negsamp.datasets.load.read_registry", lambda: {"codex-s": entry})
     return entry
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gzip
-import hashlib
 import json
 import zipfile
 from collections import Counter
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from archives import register
 from graphs import Graph, graph_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,7 +26,7 @@ from snakemake.exceptions import WorkflowError
 
 from negsamp.advice import read_evidence
 from negsamp.choice import choose
-from negsamp.datasets import RegistryEntry, SchemaDataset, archive_dataset, generate, write_folder
+from negsamp.datasets import SchemaDataset, archive_dataset, generate, write_folder
 from negsamp.errors import InputError
 from negsamp.hpo import SearchOptions, Study, write_studies
 from negsamp.hpo.optuna_studies import SequentialStudy
@@ -290,15 +290,7 @@ def use_dataset(dataset: SchemaDataset) -> None:
 
 def read_archive(folder: Path) -> None:
     path = folder / "TINY.zip"
-    entry = RegistryEntry(
-        name="tiny",
-        archive="TINY.zip",
-        source="test",
-        hashes=("sha256:" + hashlib.sha256(path.read_bytes()).hexdigest(),),
-        classes=True,
-        domains_and_ranges=True,
-    )
-    use_dataset(archive_dataset(entry, path))
+    use_dataset(archive_dataset(register(path, classes=True, domains_and_ranges=True), path))
 
 
 def use_pools(graph: Graph, filtered: bool, folder: Path) -> None:

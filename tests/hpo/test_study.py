@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Callable
 from copy import copy
 from pathlib import Path
@@ -27,6 +28,9 @@ from negsamp.hpo import (
 )
 from negsamp.hpo import study as module
 from negsamp.hpo.training import Outcome
+from negsamp.io import write_jsonl
+from negsamp.pipeline import METRICS
+from negsamp.records import read_all_trials
 
 SPACE = {
     "margin": [1.0, 2.0],
@@ -111,6 +115,20 @@ def test_records_are_in_the_order_of_the_trials(trained: list[Training], run: Ru
     assert run(trials=iter([1])) == [forward[1]]
     assert run(trials=[]) == []
     assert len(trained) == 3
+
+
+def test_trials_are_read_again_and_none_may_be_missing(trained: list[Training], run: Run, tmp_path: Path) -> None:
+    first, second = tmp_path / "trials-0.jsonl", tmp_path / "trials-1.jsonl"
+    # the pretended trainings know one metric
+    records = [{**record, "metrics": record["metrics"] and dict.fromkeys(METRICS, 0.5)} for record in run()]
+    write_jsonl(first, records[:2])
+    write_jsonl(second, records[2:])
+    assert read_all_trials([first, second]) == read_all_trials([first, second], planned=3) == records
+    # a file that was cut off after a line
+    write_jsonl(first, records[:1])
+    assert len(read_all_trials([first, second])) == 2
+    with pytest.raises(InputError, match=rf"^{re.escape(f'{first}, {second}')}: 2 trials, expected 3; delete"):
+        read_all_trials([first, second], planned=3)
 
 
 def test_a_finished_trial_is_not_trained_again(trained: list[Training], run: Run, tmp_path: Path) -> None:
