@@ -13,7 +13,8 @@ import pytest
 #: job steps lose SLURM_CONF, so this is the place
 FOLDER = Path("/etc/slurm")
 DAEMONS = ("munged", "slurmctld", "slurmd")
-MEMORY_MB = 16_500
+#: a number, too: a job that is killed asks for more each time
+MEMORY_MB = 200_000
 #: two GPUs that are none: what is asked for is counted, and given a number
 SETTINGS = """\
 # a Slurm of one node for the tests of negsamp
@@ -36,6 +37,7 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
+SlurmdParameters=config_overrides
 GresTypes=gpu
 NodeName={node} CPUs={cpus} RealMemory={memory} Gres=gpu:2 State=UNKNOWN
 PartitionName=long Nodes=ALL Default=YES MaxTime=INFINITE State=UP

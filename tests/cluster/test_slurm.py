@@ -42,24 +42,27 @@ def folder(slurm: None, tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["scancel", "--user=root"], check=False)
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command("--profile", "profiles/slurm", *HERE, *arguments),
-        cwd=folder,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        # the working directory is the one place that may be written to
-        env=environment(HOME="/proc/nowhere", XDG_CACHE_HOME=str(folder / ".snakemake/cache")),
-        start_new_session=True,
-    )
+def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    with (folder / "output.txt").open("wb") as output:
+        return subprocess.Popen(
+            command("--profile", "profiles/slurm", *HERE, *arguments),
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # the working directory is the one place that may be written to
+            env=environment(HOME="/proc/nowhere", XDG_CACHE_HOME=str(folder / ".snakemake/cache")),
+            start_new_session=True,
+        )
+
+
+def output_of(folder: Path) -> str:
+    return (folder / "output.txt").read_text()
 
 
 def run(folder: Path, *arguments: str) -> str:
-    with start(folder, *arguments) as process:
-        output, _ = process.communicate()
-    assert process.returncode == 0, output
-    return output
+    code = start(folder, *arguments).wait()
+    assert code == 0, output_of(folder)
+    return output_of(folder)
 
 
 def local_results(folder: Path, name: str, *arguments: str) -> dict[str, bytes]:
@@ -117,20 +120,19 @@ def test_a_killed_job_is_submitted_again(folder: Path, tmp_path_factory: pytest.
     """Jobs are killed at random moments; the run goes on, and its results are those of a run that nothing disturbed."""
     (folder / "small.yaml").write_text(SMALL)
     moments, killed = random.Random(0), Counter()
-    with start(folder, "--configfile", "small.yaml", "--retries=10") as process:
-        while process.poll() is None:
-            time.sleep(moments.uniform(2, 15))
-            told = subprocess.run(
-                ["squeue", "--noheader", "--array", "--states=R", "--format=%i %k"], capture_output=True, text=True
-            ).stdout
-            running = dict(line.split(" ", 1) for line in told.splitlines())
-            if running and killed.total() < kills:
-                job = moments.choice(sorted(running))
-                subprocess.run(["scancel", "--signal=KILL", "--full", job], check=False)
-                killed[running[job]] += 1
-        output = process.stdout.read()
-    assert process.returncode == 0, output
-    assert killed.total() == kills, output
+    process = start(folder, "--configfile", "small.yaml", "--retries=10")
+    while process.poll() is None:
+        time.sleep(moments.uniform(2, 15))
+        told = subprocess.run(
+            ["squeue", "--noheader", "--array", "--states=R", "--format=%i %k"], capture_output=True, text=True
+        ).stdout
+        running = dict(line.split(" ", 1) for line in told.splitlines())
+        if running and killed.total() < kills:
+            job = moments.choice(sorted(running))
+            subprocess.run(["scancel", "--signal=KILL", "--full", job], check=False)
+            killed[running[job]] += 1
+    assert process.returncode == 0, output_of(folder)
+    assert killed.total() == kills, output_of(folder)
     expected = local_results(tmp_path_factory.mktemp("local"), "small", "--configfile", str(folder / "small.yaml"))
     assert results(folder, "small") == expected
 
@@ -138,11 +140,12 @@ def test_a_killed_job_is_submitted_again(folder: Path, tmp_path_factory: pytest.
 @pytest.mark.slow
 def test_a_killed_workflow_goes_on(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     (folder / "small.yaml").write_text(SMALL)
-    with start(folder, "--configfile", "small.yaml") as process:
-        while not list(folder.glob("results/small/hpo/**/trials-0.jsonl")):
-            assert process.poll() is None, process.stdout.read()
-            time.sleep(1)
-        os.killpg(process.pid, signal.SIGKILL)
+    process = start(folder, "--configfile", "small.yaml")
+    while not list(folder.glob("results/small/hpo/**/trials-0.jsonl")):
+        assert process.poll() is None, output_of(folder)
+        time.sleep(1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
     # its jobs go on in Slurm, and are waited for as a user would
     while subprocess.run(["squeue", "--noheader"], capture_output=True, check=True).stdout:
         time.sleep(1)
