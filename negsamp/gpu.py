@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 from filelock import BaseFileLock, FileLock, Timeout
 
+from negsamp.errors import InputError
+
 __all__ = ["own_gpu"]
 
 logger = logging.getLogger(__name__)
@@ -18,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def own_gpu(wanted: int) -> Iterator[None]:
-    """Keep a GPU for this process and those it forks: of those it sees, the one that fewest jobs keep.
+    """Keep a GPU for this process and those it forks: the first of those it sees that is free, or else the next.
 
     The others are hidden (``CUDA_VISIBLE_DEVICES``), so this comes before anything uses a GPU. A process that sees one
     or none, as a scheduler such as Slurm sees to, keeps what it has. A job that is killed leaves its GPU to others.
@@ -54,6 +56,9 @@ def _visible() -> Sequence[str]:
 def _take(gpus: Sequence[str], folder: Path) -> tuple[str, BaseFileLock]:
     """Lock the first free place of the GPUs: each GPU has a first place, then each a second one, and so on."""
     folder.mkdir(mode=0o700, exist_ok=True)
+    # the place is known to all users of the machine
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise InputError(f"{folder}: belongs to another user; set TMPDIR to a folder of your own")
     for place in itertools.count():
         for gpu in gpus:
             # the system gives a lock back when its process ends, however it ends

@@ -30,6 +30,7 @@ __all__ = [
     "read_jsonl",
     "save_tensors",
     "stable_seed",
+    "told_as_unwritable",
     "write_json",
     "write_jsonl",
 ]
@@ -55,7 +56,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    with _told_as_unwritable(path):
+    with told_as_unwritable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
@@ -65,7 +66,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _told_as_unwritable(path: Path) -> Iterator[None]:
+def told_as_unwritable(path: Path) -> Iterator[None]:
     """Tell in a line that a file cannot be written; what fails in reading another one is left as it is."""
     try:
         yield
@@ -253,7 +254,7 @@ def job_log(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _log_file(path: Path) -> logging.Handler:
-    with _told_as_unwritable(path):
+    with told_as_unwritable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = _QuietFileHandler(path, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

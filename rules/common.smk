@@ -10,7 +10,7 @@ import json
 import os
 import random
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import jsonschema
@@ -523,8 +523,16 @@ def code_of(script):
     return hashlib.sha256(content).hexdigest()[:16]
 
 
+def version_of(name):
+    """Look up a package's version; None where Snakemake runs without it, and Conda or nobody gives it to the jobs."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
 #: what draws and computes beside our own code
-VERSIONS = {name: version(name) for name in ("numpy", "optuna", "pykeen", "torch")}
+VERSIONS = {name: version_of(name) for name in ("faiss-cpu", "numba", "numpy", "optuna", "pykeen", "scipy", "torch")}
 
 CODE = {path.stem: code_of(path.stem) for path in sorted((ROOT / "workflow_scripts").glob("*.py"))}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from negsamp.errors import InputError
 from negsamp.gpu import own_gpu
 
 JOB = """\
@@ -87,3 +88,11 @@ def test_without_a_word_all_of_the_machine_are_visible(monkeypatch: pytest.Monke
         # the other job inherits what this one sees
         assert other == "0"
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_a_folder_of_another_user_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / f"negsamp-gpus-{os.getuid()}").symlink_to(tmp_path / "theirs")
+    with pytest.raises(InputError, match="belongs to another user; set TMPDIR"), own_gpu(1):
+        pass
+    assert list((tmp_path / "theirs").iterdir()) == []

@@ -15,7 +15,7 @@ from negsamp.choice import OBJECTIVE
 from negsamp.errors import InputError
 from negsamp.hpo.space import SearchOptions, Space, distributions_of, quiet_optuna, sampler_of
 from negsamp.hpo.training import Study
-from negsamp.io import atomic_path, read_jsonl
+from negsamp.io import atomic_path, read_jsonl, told_as_unwritable
 
 __all__ = ["SequentialStudy", "write_studies"]
 
@@ -41,15 +41,17 @@ class SequentialStudy:
         :param study: what is searched for
         :param search: the space, the seed, and the pruner
         """
-        self._of, self._seed = study, search.seed
+        self._of, self._seed, self._journal = study, search.seed, journal
         self._distributions = distributions_of(search.space)
-        journal.parent.mkdir(parents=True, exist_ok=True)
         pruner = MedianPruner() if search.pruner == "median" else NopPruner()
-        _drop_what_is_torn(journal, len(self._distributions))
         try:
-            with quiet_optuna():
+            with told_as_unwritable(journal), quiet_optuna():
+                journal.parent.mkdir(parents=True, exist_ok=True)
+                _drop_what_is_torn(journal, len(self._distributions))
                 self._study = _open(journal, study, pruner)
                 asked = [trial.params.keys() for trial in self._study.get_trials(deepcopy=False)]
+        except InputError:
+            raise
         except Exception as error:  # Optuna replays what it finds, and fails in as many ways as there are operations
             raise InputError(
                 f"{journal}: no journal of a search ({type(error).__name__}: {error}); {_REMEDY}"
@@ -65,7 +67,7 @@ class SequentialStudy:
         trials = self._study.get_trials(deepcopy=False)
         if trial < len(trials):
             return dict(trials[trial].params)
-        with quiet_optuna():
+        with told_as_unwritable(self._journal), quiet_optuna():
             self._study.sampler = sampler_of("tpe", self._seed, self._of.dataset, self._of.model, trial)
             return dict(self._study.ask(self._distributions).params)
 
@@ -87,13 +89,14 @@ class SequentialStudy:
             return
         # an earlier process may have asked for it
         asked = optuna.Trial(self._study, known._trial_id)
-        for epoch, mrr in record["evaluations"]:
-            if epoch not in known.intermediate_values:
-                asked.report(mrr, epoch)
-        if record["state"] == "pruned":
-            self._study.tell(trial, state=TrialState.PRUNED)
-        else:
-            self._study.tell(trial, record["metrics"][OBJECTIVE] if record["state"] == "complete" else 0.0)
+        with told_as_unwritable(self._journal):
+            for epoch, mrr in record["evaluations"]:
+                if epoch not in known.intermediate_values:
+                    asked.report(mrr, epoch)
+            if record["state"] == "pruned":
+                self._study.tell(trial, state=TrialState.PRUNED)
+            else:
+                self._study.tell(trial, record["metrics"][OBJECTIVE] if record["state"] == "complete" else 0.0)
 
 
 def _drop_what_is_torn(journal: Path, num_parameters: int) -> None:

@@ -4,6 +4,7 @@ import ctypes
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -82,7 +83,7 @@ def _run(name: str, work: Callable[[], Any], threads: int, path: Path) -> None:
     _keep_freed_memory()
     # whatever PyKEEN writes in between goes with the folder, also where this process is killed
     tempfile.tempdir = str(path.parent)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(os.getppid(), path.parent), daemon=True).start()
     answer: dict[str, Any] = {"result": None, "refused": None}
     try:
         # in a new thread: OpenMP takes the one that forked for the master of a team that did not come along, and would
@@ -97,9 +98,11 @@ def _run(name: str, work: Callable[[], Any], threads: int, path: Path) -> None:
     write_json(path, answer)
 
 
-def _end_with_parent(parent: int) -> None:
+def _end_with_parent(parent: int, folder: Path) -> None:
     while os.getppid() == parent:
         time.sleep(1)
+    # who would have taken it away is gone
+    shutil.rmtree(folder, ignore_errors=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -29,7 +29,7 @@ partitions:
     max_runtime: 2d
     max_gpu: 0
   accelerated:
-    max_runtime: 1d
+    max_runtime: 2d
     max_gpu: 1
 """
 TRAIN = {"train_auxiliary", "run_trials", "retrain"}

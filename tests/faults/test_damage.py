@@ -155,7 +155,7 @@ def test_results_of_unknown_making_are_not_mixed_in(folder: Path, undisturbed: U
 
 def test_results_of_another_version_are_made_again(folder: Path) -> None:
     rules = folder / "rules/common.smk"
-    rules.write_text(rules.read_text().replace("name: version(name)", "name: version(name) + '.1'"))
+    rules.write_text(rules.read_text().replace("name: version_of(name)", "name: f'{version_of(name)}.1'"))
     assert planned(folder, *ARGUMENTS).keys() >= {"run_trials", "retrain", "build_pools", "make_table"}
 
 

@@ -1,5 +1,7 @@
 """Optuna's files: a search that learns goes on where it was cut off, and what was found can be opened."""
 
+import errno
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -165,3 +167,19 @@ def test_what_is_no_journal_is_named(content: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"search\.journal.*; .*delete"):
         SequentialStudy(journal, STUDY, SearchOptions(SPACE))
     assert journal.read_text() == content
+
+
+def test_no_room_for_a_journal_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.journal"
+    sequential = SequentialStudy(path, STUDY, SearchOptions(SPACE))
+
+    def fail(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    for act in (
+        lambda: sequential.ask(0),
+        lambda: SequentialStudy(tmp_path / "b.journal", STUDY, SearchOptions(SPACE)),
+    ):
+        with pytest.raises(InputError, match=r"journal: cannot be written \(No space left on device\); make room"):
+            act()

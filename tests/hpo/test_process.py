@@ -8,8 +8,10 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -119,7 +121,10 @@ def test_a_process_of_its_own_changes_nothing_in_the_record(make_training: Make,
     assert cost["peak_memory_mb"] > 0
 
 
-def test_a_training_ends_with_its_parent(make_training: Make) -> None:
+def test_a_training_ends_with_its_parent_and_leaves_nothing(
+    make_training: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     # the pipe is at its end when every process that can write to it is gone
     reading, writing = os.pipe()
     parent = multiprocessing.get_context("fork").Process(target=run_isolated, args=(make_training(cls=Sleeping), 1))
@@ -134,6 +139,7 @@ def test_a_training_ends_with_its_parent(make_training: Make) -> None:
         assert os.read(reading, 1) == b""
     finally:
         os.close(reading)
+    assert list(tmp_path.iterdir()) == []
 
 
 THREADS = """
