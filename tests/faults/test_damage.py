@@ -90,7 +90,7 @@ def test_results_that_cannot_be_written(
     [
         (lambda content: content[: len(content) // 2], "expected"),
         (lambda content: content[:-1] + b"!", "expected"),
-        (lambda content: b"<!DOCTYPE html><html>404</html>", "expected"),
+        (lambda content: b"<!DOCTYPE html><html>404</html>", "a web page, not the archive"),
     ],
     ids=["cut off", "another", "a page"],
 )
