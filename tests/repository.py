@@ -62,6 +62,11 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
     return {rule: int(count) for rule, count in rows if rule not in ("all", "total")}
 
 
+def finished_trials(folder: Path) -> dict[Path, int]:
+    """Return when each trial that is kept was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.glob("results/*/hpo/**/parts/*.json")}
+
+
 def results(folder: Path, name: str) -> dict[str, bytes]:
     """Return the files that are the same in every run of a config: no logs, costs or trials in the making."""
     root = folder / "results" / name

@@ -95,7 +95,12 @@ def _run(name: str, work: Callable[[], Any], threads: int, path: Path) -> None:
     except Exception:
         logger.exception("%s ended in an error", name)
         raise
-    write_json(path, answer)
+    try:
+        write_json(path, answer)
+    except InputError as error:
+        # the answer itself finds no room
+        logger.error("%s: %s", name, error)
+        sys.exit(1)
 
 
 def _end_with_parent(parent: int, folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from faulty import ARGUMENTS, copy
-from repository import command, environment, planned, results, snakemake
+from repository import command, environment, finished_trials, planned, results, snakemake
 
 pytestmark = pytest.mark.faults
 
@@ -25,11 +25,6 @@ def started(folder: Path) -> subprocess.Popen[bytes]:
         env=environment(),
         start_new_session=True,
     )
-
-
-def finished_trials(folder: Path) -> dict[Path, int]:
-    """Return when each trial that is kept was written."""
-    return {path: path.stat().st_mtime_ns for path in folder.glob("results/faults/hpo/**/parts/*.json")}
 
 
 def trainings_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:

@@ -21,6 +21,7 @@ from negsamp.bench.machine import memory
 from negsamp.hpo import Training
 from negsamp.hpo.process import run_isolated
 from negsamp.hpo.training import Outcome
+from negsamp.io import job_log
 
 Make = Callable[..., Training]
 
@@ -99,6 +100,19 @@ def test_an_error_is_no_result(make_training: Make, capfd: pytest.CaptureFixture
     with pytest.raises(RuntimeError, match=r"the training of .*TransE.* ended in an error, see above"):
         run_isolated(make_training(cls=Failing), 1)
     assert "ZeroDivisionError: something unforeseen" in capfd.readouterr().err
+
+
+def test_an_answer_that_finds_no_room_is_told_in_a_line(
+    make_training: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: object) -> None:
+        raise errors.InputError(f"{path}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr("negsamp.hpo.process.write_json", full)
+    with pytest.raises(RuntimeError, match="ended in an error, see above"), job_log(tmp_path / "job.log"):
+        run_isolated(make_training(cls=Counting), 1)
+    told = (tmp_path / "job.log").read_text().splitlines()[0]
+    assert told.endswith("outcome.json: cannot be written (No space left on device)")
 
 
 def test_a_training_gets_its_threads_and_leaves_its_parents_alone(make_training: Make, two_threads: None) -> None:
