@@ -225,19 +225,25 @@ def stable_seed(*parts: Any) -> int:
 
 
 @contextlib.contextmanager
-def job_log(path: str | os.PathLike[str]) -> Iterator[None]:
+def job_log(job: Any) -> Iterator[None]:
     """Send records, warnings and the traceback of a failure to a job's log file.
+
+    The first line tells by a digest what the job makes its files from. Where the notes are gone that Snakemake itself
+    keeps, or it was killed before it could write them, ``rules/common.smk`` knows the files again by this line.
 
     An :class:`negsamp.errors.InputError` or :class:`negsamp.errors.Killed` is written as its one line, to the log and
     to the terminal, and ends the job.
+
+    :param job: what Snakemake calls ``snakemake`` in a script
     """
     handler: logging.Handler = logging.NullHandler()
     root = logging.getLogger()
     try:
-        handler = _log_file(Path(path))
+        handler = _log_file(Path(job.log[0]))
         root.addHandler(handler)
         root.setLevel(logging.INFO)
         logging.captureWarnings(True)
+        logger.info("making %s", digest([job.rule, list(job.input), dict(job.params.items())]))
         yield
     except InputError as error:
         _end(str(error))

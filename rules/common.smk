@@ -385,14 +385,30 @@ def sweep_graph(wildcards):
 
 
 def refuse_unknown_results():
-    """Refuse files that Snakemake has no notes on: they may be of another config or version, and would be mixed in."""
+    """Refuse files that nothing tells the making of: they may be of another config or version, and would be mixed in.
+
+    Snakemake keeps notes; a cluster job that outlives it, and results that were copied, have their logs alone.
+    """
     made = [job for job in workflow.dag.jobs if job.output and not workflow.dag.needrun(job)]
-    unknown = sorted(job.output[0] for job in made if not workflow.persistence.has_metadata(job))
+    without_notes = [job for job in made if not workflow.persistence.has_metadata(job)]
+    unknown = sorted(job.output[0] for job in without_notes if not log_tells(job))
     if unknown:
         raise WorkflowError(
-            f"{unknown[0]} (of {len(unknown)} such files): nothing tells how it was made, the notes in .snakemake/metadata "
-            "are gone; delete it to have it made again, or take it for one of this config and version by --no-hooks"
+            f"{unknown[0]} (of {len(unknown)} such files): nothing tells how it was made, neither notes in "
+            ".snakemake/metadata nor its log; delete it to have it made again, or take it for one of this config and "
+            "version by --no-hooks"
         )
+
+
+def log_tells(job):
+    """Tell whether a job's log says that its files were made from what the job has now, see negsamp.io.job_log."""
+    making = json.dumps([job.rule.name, list(job.input), dict(job.params.items())], sort_keys=True)
+    try:
+        with open(job.log[0], encoding="utf-8") as log:
+            first = next(log, "")
+    except (IndexError, OSError, ValueError):
+        return False
+    return first.endswith(f"making {hashlib.sha256(making.encode()).hexdigest()[:16]}\n")
 
 
 def check_questions():

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -269,14 +271,30 @@ def test_seeds_tell_what_they_are_for() -> None:
 # The log of a job
 
 
+def job(path: Path, **params: Any) -> SimpleNamespace:
+    """What Snakemake calls ``snakemake`` in a script, of which a log is asked for."""
+    return SimpleNamespace(log=[str(path)], rule="make", input=["in.json"], params=params)
+
+
+def test_the_first_line_tells_what_a_job_makes_its_files_from(tmp_path: Path) -> None:
+    """As ``rules/common.smk`` reads it."""
+    lines = []
+    for params in ({"a": 1, "b": [2]}, {"b": (2,), "a": 1}, {"a": 1, "b": [3]}):
+        with job_log(job(tmp_path / "job.log", **params)):
+            pass
+        lines.append((tmp_path / "job.log").read_text().partition("making ")[2])
+    assert lines[0] == digest(["make", ["in.json"], {"a": 1, "b": [2]}]) + "\n"
+    assert lines[0] == lines[1] != lines[2]
+
+
 def test_bad_input_is_one_line_in_the_log_and_on_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     path = tmp_path / "logs" / "job.log"
-    with pytest.raises(SystemExit) as caught, job_log(path):
+    with pytest.raises(SystemExit) as caught, job_log(job(path)):
         raise InputError("train.txt line 1: 2 columns; correct the line")
     assert caught.value.code == 1
     lines = path.read_text().splitlines()
-    assert len(lines) == 1
-    assert lines[0].endswith("train.txt line 1: 2 columns; correct the line")
+    assert len(lines) == 2
+    assert lines[1].endswith("train.txt line 1: 2 columns; correct the line")
     output = capsys.readouterr()
     assert output.err == "error: train.txt line 1: 2 columns; correct the line\n"
     assert output.out == ""
@@ -284,7 +302,7 @@ def test_bad_input_is_one_line_in_the_log_and_on_the_terminal(tmp_path: Path, ca
 
 @pytest.mark.parametrize("error", [ValueError("unforeseen"), KeyboardInterrupt("unforeseen")])
 def test_any_other_error_leaves_its_traceback_and_goes_on(tmp_path: Path, error: BaseException) -> None:
-    with pytest.raises(type(error), match="unforeseen") as caught, job_log(tmp_path / "job.log"):
+    with pytest.raises(type(error), match="unforeseen") as caught, job_log(job(tmp_path / "job.log")):
         raise error
     assert caught.value is error
     log = (tmp_path / "job.log").read_text()
@@ -298,7 +316,7 @@ def test_records_and_warnings_go_to_the_log(tmp_path: Path) -> None:
     path.write_text("an earlier run\n")
     before = list(logging.getLogger().handlers)
     shown = warnings.showwarning
-    with warnings.catch_warnings(), job_log(path):
+    with warnings.catch_warnings(), job_log(job(path)):
         warnings.simplefilter("always")
         logging.getLogger("some.module").info("built %d pools", 3)
         logging.getLogger("some.module").debug("a detail")
@@ -366,6 +384,6 @@ def test_what_cannot_be_read_elsewhere_is_another_error(error: Exception, tmp_pa
 
 def test_a_log_without_room_stops_no_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "job.log").symlink_to("/dev/full")
-    with job_log(tmp_path / "job.log"):
+    with job_log(job(tmp_path / "job.log")):
         logging.getLogger("a job").info("a line")
     assert capsys.readouterr().err == ""

@@ -9,7 +9,7 @@ from negsamp.io import job_log, write_json
 from negsamp.pools import pool_statistics, save_stage
 from negsamp.sampling import make_sampler
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake):
     torch.set_num_threads(snakemake.params.threads)
     dataset = SchemaDataset.load(Path(snakemake.input.dataset[0]).parent)
     options = snakemake.params.options

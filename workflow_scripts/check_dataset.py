@@ -8,7 +8,7 @@ from negsamp.gpu import own_gpu
 from negsamp.hpo import Options, Study, suggest, trial_seed
 from negsamp.io import job_log, write_json
 
-with job_log(snakemake.log[0]), own_gpu(snakemake.resources.gpu):
+with job_log(snakemake), own_gpu(snakemake.resources.gpu):
     params, pools = snakemake.params, dict(zip(snakemake.params.samplers, snakemake.input.pools, strict=True))
     dataset = SchemaDataset.load(Path(snakemake.input.dataset[0]).parent)
     rows = [

@@ -3,7 +3,7 @@
 from negsamp.io import job_log
 from negsamp.results import TABLES, Grid, write_table
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake):
     params = snakemake.params
     # a table that is made of others has the rows that these have
     grid = {} if params.grid is None else {"grid": Grid(**params.grid)}

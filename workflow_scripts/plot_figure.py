@@ -3,7 +3,7 @@
 from negsamp.io import job_log
 from negsamp.results import FIGURES, Grid, write_figure
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake):
     grid = Grid(**snakemake.params.grid)
     figure = FIGURES[snakemake.params.figure](**dict(snakemake.input.items()), grid=grid)
     write_figure(figure, png=snakemake.output.png, pdf=snakemake.output.pdf)

@@ -5,7 +5,7 @@ from pathlib import Path
 from negsamp.datasets import archive_dataset, load_dataset, read_registry
 from negsamp.io import job_log
 
-with job_log(snakemake.log[0]):
+with job_log(snakemake):
     name, options = snakemake.wildcards.dataset, snakemake.params.options
     if "archive" in options.get("entry", {}):
         dataset = archive_dataset(read_registry()[name], Path(snakemake.input.source))

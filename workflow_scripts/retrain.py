@@ -11,7 +11,7 @@ from negsamp.io import job_log, write_json
 from negsamp.ranks import write_ranks
 from negsamp.records import read_all_trials
 
-with job_log(snakemake.log[0]), own_gpu(snakemake.resources.gpu):
+with job_log(snakemake), own_gpu(snakemake.resources.gpu):
     wildcards, params = snakemake.wildcards, snakemake.params
     dataset = SchemaDataset.load(Path(snakemake.input.dataset[0]).parent)
     options = Options(**params.options)

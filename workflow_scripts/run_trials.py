@@ -9,7 +9,7 @@ from negsamp.gpu import own_gpu
 from negsamp.hpo import Options, SearchOptions, Study, Tracking, run_trials
 from negsamp.io import job_log, write_json, write_jsonl
 
-with job_log(snakemake.log[0]), own_gpu(snakemake.resources.gpu):
+with job_log(snakemake), own_gpu(snakemake.resources.gpu):
     wildcards, params = snakemake.wildcards, snakemake.params
     records, costs = run_trials(
         SchemaDataset.load(Path(snakemake.input.dataset[0]).parent),

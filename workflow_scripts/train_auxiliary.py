@@ -10,7 +10,7 @@ from negsamp.gpu import own_gpu
 from negsamp.io import job_log, stable_seed, write_json
 from negsamp.models import save_model
 
-with job_log(snakemake.log[0]), own_gpu(snakemake.resources.gpu):
+with job_log(snakemake), own_gpu(snakemake.resources.gpu):
     torch.set_num_threads(snakemake.params.threads)
     dataset = SchemaDataset.load(Path(snakemake.input.dataset[0]).parent)
     model, record = train_auxiliary(

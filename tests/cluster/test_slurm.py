@@ -92,8 +92,9 @@ def squeue(*arguments: str) -> list[str]:
     return told.stdout.split("\n")[:-1]
 
 
-def failed(folder: Path) -> list[dict[str, str]]:
-    return [job for jobs in submitted(folder).values() for job in jobs if job["JobState"] in {"FAILED", "NODE_FAIL"}]
+def killed(folder: Path) -> list[dict[str, str]]:
+    # jobs fail for no other reason here; Slurm calls the steps of a job that gets a signal cancelled
+    return [job for jobs in submitted(folder).values() for job in jobs if job["JobState"] in {"FAILED", "CANCELLED"}]
 
 
 @pytest.mark.parametrize(
@@ -142,11 +143,11 @@ def test_a_killed_job_is_submitted_again(folder: Path, tmp_path_factory: pytest.
         kept = now
         running = squeue("--states=R", "--format=%i")
         # what has ended before the signal came was not killed
-        if running and len(failed(folder)) < kills:
+        if running and len(killed(folder)) < kills:
             subprocess.run(["scancel", "--signal=KILL", "--full", moments.choice(sorted(running))], check=False)
     assert process.returncode == 0, output_of(folder)
     assert kept.items() <= finished_trials(folder).items()
-    assert len(failed(folder)) >= kills, output_of(folder)
+    assert len(killed(folder)) >= kills, output_of(folder)
     expected = local_results(tmp_path_factory.mktemp("local"), "small", "--configfile", str(folder / "small.yaml"))
     assert results(folder, "small") == expected
 

@@ -144,18 +144,41 @@ def test_trials_that_diverge_are_results(tmp_path: Path) -> None:
     assert "NaN" not in "".join(path.read_text() for path in tmp_path.glob("results/faults/**/*.json*"))
 
 
-def test_results_of_unknown_making_are_not_mixed_in(folder: Path, undisturbed: Undisturbed) -> None:
+def test_results_without_snakemakes_notes_are_known_by_their_logs(folder: Path, undisturbed: Undisturbed) -> None:
     shutil.rmtree(folder / ".snakemake/metadata")
+    before = (folder / STUDY / "trials-0.jsonl").stat().st_mtime_ns
+    (folder / FINAL).unlink()
+    recovers(folder, undisturbed[0])
+    assert (folder / STUDY / "trials-0.jsonl").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("change", ["config", "code", "logs"])
+def test_results_of_unknown_making_are_not_mixed_in(change: str, folder: Path, undisturbed: Undisturbed) -> None:
+    shutil.rmtree(folder / ".snakemake/metadata")
+    match change:
+        case "config":
+            (folder / "faults.yaml").write_text(CONFIG.replace("epochs: 20", "epochs: 21"))
+        case "code":
+            another_version(folder)
+        case "logs":
+            shutil.rmtree(folder / "results/faults/logs")
     (folder / FINAL).unlink()
     assert "nothing tells how it was made" in fails(folder)
+    (folder / "faults.yaml").write_text(CONFIG)
     shutil.rmtree(folder / "results")
     shutil.rmtree(folder / "resources")
     recovers(folder, undisturbed[0])
 
 
-def test_results_of_another_version_are_made_again(folder: Path) -> None:
+def another_version(folder: Path) -> None:
     rules = folder / "rules/common.smk"
-    rules.write_text(rules.read_text().replace("name: version_of(name)", "name: f'{version_of(name)}.1'"))
+    changed = rules.read_text().replace("name: version_of(name)", "name: f'{version_of(name)}.1'")
+    assert changed != rules.read_text()
+    rules.write_text(changed)
+
+
+def test_results_of_another_version_are_made_again(folder: Path) -> None:
+    another_version(folder)
     assert planned(folder, *ARGUMENTS).keys() >= {"run_trials", "retrain", "build_pools", "make_table"}
 
 

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -109,9 +110,10 @@ def test_an_answer_that_finds_no_room_is_told_in_a_line(
         raise errors.InputError(f"{path}: cannot be written (No space left on device)")
 
     monkeypatch.setattr("negsamp.hpo.process.write_json", full)
-    with pytest.raises(RuntimeError, match="ended in an error, see above"), job_log(tmp_path / "job.log"):
+    job = SimpleNamespace(log=[tmp_path / "job.log"], rule="retrain", input=[], params={})
+    with pytest.raises(RuntimeError, match="ended in an error, see above"), job_log(job):
         run_isolated(make_training(cls=Counting), 1)
-    told = (tmp_path / "job.log").read_text().splitlines()[0]
+    told = (tmp_path / "job.log").read_text().splitlines()[1]
     assert told.endswith("outcome.json: cannot be written (No space left on device)")
 
 
