@@ -1,5 +1,6 @@
 """kill -9 at random moments: the next run goes on, repeats no finished trial, and comes to the same bytes."""
 
+import itertools
 import os
 import random
 import signal
@@ -75,8 +76,10 @@ def test_killed_at_random_moments(undisturbed: tuple[dict[str, bytes], float], t
     expected, seconds = undisturbed
     moments = random.Random(kills)
     killed: Counter[str] = Counter()
-    while killed.total() < kills:
-        folder, kept = copy(tmp_path / f"after-{killed.total()}"), {}
+    for number in itertools.count():
+        if killed.total() >= kills:
+            break
+        folder, kept = copy(tmp_path / f"run-{number}"), {}
         # at every stage of a run: several times, each later than the one before
         for _ in range(min(moments.randint(1, 4), kills - killed.total())):
             process = started(folder)
