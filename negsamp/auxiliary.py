@@ -37,6 +37,7 @@ __all__ = [
     "resolve_auxiliary",
     "score_pairs",
     "train_auxiliary",
+    "train_quickly",
 ]
 
 
@@ -111,6 +112,28 @@ def train_auxiliary(
     }
     record = _record(training, model, model_kwargs, l2_weight, settings, result.metric_results)
     return cast(ERModel, result.model), record
+
+
+def train_quickly(training: CoreTriplesFactory, epochs: int = 5) -> tuple[ERModel, dict[str, Any]]:
+    """Train a small model where any will do: its quality decides what near misses are, not what it costs to draw them.
+
+    :param training: the training triples, of which few are ranked
+    :param epochs: the number of epochs
+
+    :returns: as :func:`train_auxiliary`
+    """
+    return train_auxiliary(
+        training,
+        training,
+        model="DistMult",
+        model_kwargs={"embedding_dim": 50},
+        training_loop="slcwa",
+        loss="softplus",
+        epochs=epochs,
+        learning_rate=1e-2,
+        max_evaluation_triples=10,
+        device="cpu",
+    )
 
 
 def _solved(

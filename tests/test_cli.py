@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -404,3 +405,121 @@ def test_help(run: Run, arguments: list[str]) -> None:
 
 def test_version(run: Run) -> None:
     assert run("--version").stdout.split()[-1].count(".") == 2
+
+
+# sample
+
+
+def examples(run: Run, *arguments: str) -> list[dict[str, object]]:
+    return json.loads(run("sample", *arguments, "--json").stdout)
+
+
+@pytest.mark.parametrize("sampler", [*PLAIN, *TYPED, "nearestneighbor", "adversarial"])
+def test_negatives_are_shown_by_name(run: Run, mygraph: SchemaDataset, sampler: str) -> None:
+    training = mygraph.training
+    known = {tuple(triple) for triple in training.triples.tolist()}
+    found = examples(run, "./mygraph", "--sampler", sampler, "-n", "7", "--triples", "4", "--fallback", "random")
+    assert len(found) == 4
+    for example in found:
+        head, relation, tail = example["positive"]
+        assert (head, relation, tail) in known
+        assert len(example["negatives"]) == 7
+        assert {negative["side"] for negative in example["negatives"]} == {"head", "tail"}
+        for negative in example["negatives"]:
+            replaced = {"head": (negative["entity"], relation, tail), "tail": (head, relation, negative["entity"])}
+            assert replaced[negative["side"]] not in known
+            assert negative["stage"] in ("pool", "everything")
+
+
+def test_the_stage_is_that_of_the_pool_that_holds_the_entity(run: Run, mygraph: SchemaDataset) -> None:
+    triples = mygraph.training.triples.tolist()
+    found = examples(
+        run, "./mygraph", "--sampler", "relational", "--fallback", "corrupt", "--triples", "200", "-n", "9"
+    )
+    stages = Counter()
+    for example in found:
+        head, relation, tail = example["positive"]
+        for negative in example["negatives"]:
+            stages[negative["stage"]] += 1
+            entity = negative["entity"]
+            of_other_relation = (
+                {t for h, r, t in triples if h == head and r != relation}
+                if negative["side"] == "tail"
+                else {h for h, r, t in triples if t == tail and r != relation}
+            )
+            of_same_relation = {(t if negative["side"] == "tail" else h) for h, r, t in triples if r == relation}
+            match negative["stage"]:
+                case "pool":
+                    assert entity in of_other_relation
+                case "corrupt":
+                    assert entity in of_same_relation
+                case stage:
+                    assert (stage, entity) == ("masked", None)
+    assert min(stages["pool"], stages["corrupt"]) > 20
+
+
+def test_triples_are_chosen_by_their_parts_and_the_seed(run: Run) -> None:
+    found = examples(run, "nations", "--head", "usa", "--relation", "embassy", "--triples", "100")
+    assert {tuple(example["positive"][:2]) for example in found} == {("usa", "embassy")}
+    assert len({example["positive"][2] for example in found}) == len(found) > 5
+    (one,) = examples(run, "nations", "--tail", found[0]["positive"][2], "--triples", "1")
+    assert one["positive"][2] == found[0]["positive"][2]
+    assert (
+        examples(run, "nations") == examples(run, "nations", "--seed", "0") != examples(run, "nations", "--seed", "1")
+    )
+
+
+def test_negatives_are_laid_out_under_their_triple(run: Run) -> None:
+    output = run("sample", "nations", "--sampler", "corrupt", "-n", "2", "--triples", "2").stdout
+    (first, _), rows = (
+        examples(run, "nations", "--sampler", "corrupt", "-n", "2", "--triples", "2"),
+        output.splitlines(),
+    )
+    assert rows[0].split() == ["head", "relation", "tail", "stage"]
+    assert rows[2].split() == ["triple", "1", *first["positive"]]
+    for row, negative in zip(rows[3:5], first["negatives"], strict=True):
+        assert negative["entity"] in row
+        assert row.endswith("pool")
+    assert rows[6].startswith("triple 2")
+    assert len(rows) == 9
+
+
+def test_a_slot_that_nothing_is_left_for_is_shown_as_masked(run: Run, tmp_path: Path) -> None:
+    # both tails are known positives: relational has no other relation to take entities from
+    (tmp_path / "line").mkdir()
+    (tmp_path / "line" / "train.txt").write_text("ann\tlikes\tbob\nbob\tlikes\tcat\n")
+    for name in ("valid", "test"):
+        (tmp_path / "line" / f"{name}.txt").write_text("ann\tlikes\tcat\n")
+    found = examples(run, "./line", "--sampler", "relational", "-n", "3", "--triples", "1")
+    assert found[0]["negatives"][-1] == {"side": None, "entity": None, "stage": "masked"}
+    assert "–" in run("sample", "./line", "--sampler", "relational", "-n", "3").stdout
+
+
+def test_a_model_is_trained_for_near_misses_where_none_is_given(run: Run, auxiliary: str) -> None:
+    given = run("sample", "nations", "--sampler", "adversarial", "--auxiliary", auxiliary)
+    assert given.stderr == ""
+    made = run("sample", "nations", "--sampler", "adversarial")
+    assert made.stderr == "no --auxiliary: DistMult was trained for 5 epochs in its place\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--relation", "embasy"], "unknown relation 'embasy': did you mean 'embassy', "),
+        (["--head", "mars"], "unknown head 'mars': none of 14 names is like it"),
+        (["--head", "usa", "--tail", "usa"], "no training triple has head 'usa', tail 'usa'"),
+        (["--sampler", "typed"], "typed is not applicable: the data set has no domains and ranges"),
+        (["--sampler", "adaptiveadversarial"], "adaptiveadversarial has no pools before a training"),
+        (["--fallback", "everyone"], "no pool is called 'everyone'; a fallback may name everything, "),
+        (
+            ["--fallback", "random", "--fallback", "random"],
+            "fallback is ['random', 'random']; each pool can be named once",
+        ),
+    ],
+)
+def test_what_cannot_be_shown_is_told_in_one_line(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, ["sample", "nations", *arguments])
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {message}")
+    assert result.stderr.count("\n") == 1

@@ -12,12 +12,9 @@ from typing import Any, Protocol
 
 import torch
 from pykeen.sampling import NegativeSampler, negative_sampler_resolver
-from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import BoolTensor, LongTensor, MappedTriples
 
-from negsamp.auxiliary import train_auxiliary
 from negsamp.datasets import SchemaDataset
-from negsamp.models import save_model
 from negsamp.negatives import GivenNegatives
 from negsamp.pools import Pools
 from negsamp.sampling import SAMPLERS, make_sampler, serves
@@ -35,7 +32,6 @@ __all__ = [
     "Drawer",
     "give_negatives",
     "group_of",
-    "quick_auxiliary",
 ]
 
 #: PyKEEN's samplers, each alone and with each filterer; ``exact`` is ours
@@ -239,25 +235,3 @@ def give_negatives(dataset: SchemaDataset, per_triple: int = 10) -> SchemaDatase
     dataset = copy.copy(dataset)
     dataset.negatives = GivenNegatives(torch.unique(rows, dim=1), triples.identity)
     return dataset
-
-
-def quick_auxiliary(training: CoreTriplesFactory, path: str | os.PathLike[str], epochs: int = 5) -> None:
-    """Train a small model, and save it: how good it is decides what near misses are, not what it costs to draw them.
-
-    :param training: the training triples, of which few are ranked
-    :param path: the file to write
-    :param epochs: the number of epochs
-    """
-    model, record = train_auxiliary(
-        training,
-        training,
-        model="DistMult",
-        model_kwargs={"embedding_dim": 50},
-        training_loop="slcwa",
-        loss="softplus",
-        epochs=epochs,
-        learning_rate=1e-2,
-        max_evaluation_triples=10,
-        device="cpu",
-    )
-    save_model(path, model, record)

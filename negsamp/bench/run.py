@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from negsamp.auxiliary import train_quickly
 from negsamp.bench.build import measure_builds
 from negsamp.bench.contenders import (
     ALL,
@@ -18,7 +19,6 @@ from negsamp.bench.contenders import (
     PYKEENS,
     Arena,
     give_negatives,
-    quick_auxiliary,
 )
 from negsamp.bench.epochs import measure_epochs
 from negsamp.bench.machine import about
@@ -26,6 +26,7 @@ from negsamp.bench.report import report
 from negsamp.bench.throughput import Record, measure_throughput
 from negsamp.datasets import SchemaDataset
 from negsamp.errors import InputError
+from negsamp.models import save_model
 from negsamp.sampling import SAMPLERS
 
 __all__ = ["MEASURES", "choose", "measure", "open_arena"]
@@ -54,7 +55,7 @@ def open_arena(
     with tempfile.TemporaryDirectory() as folder:
         if auxiliary is None and needs & {"auxiliary", "training"}:
             auxiliary = Path(folder) / "auxiliary.safetensors"
-            quick_auxiliary(dataset.training, auxiliary)
+            save_model(auxiliary, *train_quickly(dataset.training))
         yield Arena(give_negatives(dataset), auxiliary)
 
 

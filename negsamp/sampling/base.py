@@ -7,11 +7,12 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
 from class_resolver import HintOrType
+from numpy.typing import NDArray
 from pykeen.sampling import NegativeSampler
 from pykeen.sampling.filtering import Filterer
 from pykeen.triples.instances import BatchedSLCWAInstances
@@ -37,6 +38,14 @@ logger = logging.getLogger(__name__)
 #: nothing; a schema's classes, or its domains and ranges; a trained auxiliary model; negatives that the user gives; or
 #: the model in training, before which there are no pools
 Need = Literal["nothing", "classes", "domains_and_ranges", "auxiliary", "negatives", "training"]
+
+
+class _Drawn(NamedTuple):
+    negatives: LongTensor
+    #: None: all are
+    is_valid: BoolTensor | None
+    #: the stage that filled each slot, see :class:`negsamp.pools.Slots`
+    filled_by: NDArray[np.int16]
 
 
 class PoolNegativeSampler(NegativeSampler, ABC):
@@ -215,7 +224,19 @@ class PoolNegativeSampler(NegativeSampler, ABC):
             (batch_size, num_negs_per_pos), or None if all are
         """
         self._warn_of_workers()
-        return self._draw(positive_batch, self.filterer)
+        drawn = self._draw(positive_batch, self.filterer)
+        return drawn.negatives, drawn.is_valid
+
+    def sample_with_stages(self, positive_batch: LongTensor) -> tuple[LongTensor, LongTensor]:
+        """Draw negatives, and tell what filled each slot.
+
+        :param positive_batch: shape: (batch_size, 3)
+
+        :returns: the negatives, shape: (batch_size, num_negs_per_pos, 3); and positions in ``self.usage.stages``, of
+            which the first is ``"masked"``, shape: (batch_size, num_negs_per_pos)
+        """
+        drawn = self._draw(positive_batch, self.filterer)
+        return drawn.negatives, torch.from_numpy(drawn.filled_by + 1).long()
 
     def corrupt_batch(self, positive_batch: LongTensor) -> LongTensor:
         """Draw negatives, without the mask.
@@ -224,7 +245,7 @@ class PoolNegativeSampler(NegativeSampler, ABC):
 
         :returns: shape: ``(*batch_dims, num_negs_per_pos, 3)``
         """
-        negatives, _ = self._draw(positive_batch.reshape(-1, 3), None)
+        negatives = self._draw(positive_batch.reshape(-1, 3), None).negatives
         return negatives.view(*positive_batch.shape[:-1], self.num_negs_per_pos, 3)
 
     def _warn_of_workers(self) -> None:
@@ -241,7 +262,7 @@ class PoolNegativeSampler(NegativeSampler, ABC):
                 worker.num_workers,
             )
 
-    def _draw(self, batch: LongTensor, filterer: Filterer | None) -> tuple[LongTensor, BoolTensor | None]:
+    def _draw(self, batch: LongTensor, filterer: Filterer | None) -> _Drawn:
         batch, device = batch.cpu().contiguous(), batch.device
         positives, turned = self.triples.orient(batch)
         uniform = torch.rand(len(batch) + 1, self.num_negs_per_pos + 1, dtype=torch.double).numpy()
@@ -263,7 +284,8 @@ class PoolNegativeSampler(NegativeSampler, ABC):
             negatives = torch.from_numpy(replace(batch.numpy(), columns, slots.entities)).to(device)
             left = int((slots.filled_by == MASKED).sum())
         tally(slots.filled_by, self.usage.counts)
-        return negatives, torch.from_numpy(slots.filled_by != MASKED).to(device) if left else None
+        is_valid = torch.from_numpy(slots.filled_by != MASKED).to(device) if left else None
+        return _Drawn(negatives, is_valid, slots.filled_by)
 
     def _rescue(self, positives: LongTensor, queries: Queries, slots: Slots, left: int) -> bool:
         """Give each (sub-)batch without a valid slot one entity of all, since PyKEEN's losses fail on no negative.
