@@ -11,6 +11,8 @@ from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import FloatTensor
 from scipy import linalg, sparse
 
+from negsamp.progress import progress
+
 __all__ = ["factorize"]
 
 Array = NDArray[Any]
@@ -46,7 +48,7 @@ def factorize(
     generator = torch.Generator().manual_seed(random_seed)
     entities = torch.randn(training.num_entities, embedding_dim, generator=generator, dtype=torch.double).numpy()
     weight = max(l2_weight, RIDGE)
-    for _ in range(iterations):
+    for _ in progress(range(iterations), description="solving for RESCAL", unit="iteration"):
         entities = _solve_entities(slices, entities, _solve_relations(slices, entities, weight), weight)
     cores = _solve_relations(slices, entities, weight)
     return torch.as_tensor(entities, dtype=torch.float), torch.as_tensor(cores, dtype=torch.float)

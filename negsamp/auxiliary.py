@@ -26,6 +26,7 @@ from negsamp.errors import InputError
 from negsamp.evaluation import FastRankBasedEvaluator
 from negsamp.models import load_model, with_l2
 from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
+from negsamp.progress import progress
 from negsamp.scoring import real_vectors
 from negsamp.triples import HEAD, TAIL, TripleSet, triples_digest
 from negsamp.twins import twin_of
@@ -98,7 +99,6 @@ def train_auxiliary(
         training_kwargs={"num_epochs": epochs, "batch_size": batch_size, "pin_memory": False},
         evaluation_kwargs={"additional_filter_triples": [validation.mapped_triples]},
         use_testing_data=False,
-        use_tqdm=False,
         device=device,
         random_seed=random_seed,
     )
@@ -162,9 +162,7 @@ def _solved(
             weight.copy_(values.reshape(weight.shape))
     found.eval()
     known = [training.mapped_triples, validation.mapped_triples]
-    results = FastRankBasedEvaluator().evaluate(
-        found, ranked.mapped_triples, additional_filter_triples=known, use_tqdm=False
-    )
+    results = FastRankBasedEvaluator().evaluate(found, ranked.mapped_triples, additional_filter_triples=known)
     settings = {"training_loop": "als", "epochs": iterations, "random_seed": random_seed}
     return found, _record(training, model, model_kwargs, l2_weight, settings, results)
 
@@ -279,7 +277,8 @@ def score_pairs(
     for side in (0, 1):
         chosen = (sides == side).nonzero().flatten()
         # splitting nothing gives one block of nothing, which some models cannot score
-        for block in torch.split(chosen, rows) if len(chosen) else ():
+        blocks = torch.split(chosen, rows) if len(chosen) else ()
+        for block in progress(blocks, description="scoring all entities", unit="block"):
             pair = [anchors[block], relations[block]]
             if side == TAIL:
                 yield block, model.score_t(torch.stack(pair, dim=-1).to(model.device))

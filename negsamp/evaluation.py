@@ -24,8 +24,9 @@ from pykeen.typing import (
     Target,
 )
 from pykeen.utils import prepare_filter_triples
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
+from negsamp.progress import progress
 from negsamp.scoring import score_blocks
 from negsamp.triples import distinct
 
@@ -126,11 +127,14 @@ class FastRankBasedEvaluator(RankBasedEvaluator):
         device = device or model.device
         model.to(device).eval()
         known = _known_positives(mapped_triples, additional_filter_triples).to(device)
-        options = {"desc": f"Evaluating on {device}", "unit": "rank", "unit_scale": True, "disable": not use_tqdm}
         self.clear()
-        with tqdm(total=len(targets) * len(mapped_triples), **{**options, **(tqdm_kwargs or {})}) as progress:
+        with progress(
+            description="ranking",
+            unit="rank",
+            **{"total": len(targets) * len(mapped_triples), "disable": not use_tqdm, **(tqdm_kwargs or {})},
+        ) as bar:
             for target in targets:
-                self._rank(model, mapped_triples.to(device), known, target, batch_size, slice_size, progress)
+                self._rank(model, mapped_triples.to(device), known, target, batch_size, slice_size, bar)
         return self.finalize()
 
     def _rank(
@@ -141,7 +145,7 @@ class FastRankBasedEvaluator(RankBasedEvaluator):
         target: Target,
         batch_size: int | None,
         slice_size: int | None,
-        progress: tqdm,
+        bar: tqdm,
     ) -> None:
         """Rank one side of the triples.
 
@@ -178,7 +182,7 @@ class FastRankBasedEvaluator(RankBasedEvaluator):
                 better[chunk] = _count(competitors > own)
                 tied[chunk] = _count(competitors == own)
             start, num_candidates = start + len(scores), scores.shape[-1]
-            progress.update(last - first)
+            bar.update(last - first)
 
         ranks = Ranks(
             optimistic=better + 1,

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from negsamp.errors import InputError, Killed
+from negsamp.progress import lines_alone
 
 __all__ = [
     "atomic_path",
@@ -244,7 +245,9 @@ def job_log(job: Any) -> Iterator[None]:
         root.setLevel(logging.INFO)
         logging.captureWarnings(True)
         logger.info("making %s", digest([job.rule, list(job.input), dict(job.params.items())]))
-        yield
+        # the terminal is Snakemake's
+        with lines_alone():
+            yield
     except InputError as error:
         _end(str(error))
     except Killed as killed:

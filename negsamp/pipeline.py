@@ -1,15 +1,19 @@
 """PyKEEN's pipeline as we run it, and the metrics that are reported."""
 
 import gc
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
 from pykeen.evaluation import MetricResults
 from pykeen.pipeline import PipelineResult, pipeline
+from pykeen.training.callbacks import TrainingCallback
 from pykeen.triples import CoreTriplesFactory
+from tqdm import tqdm
 
 from negsamp.evaluation import FastRankBasedEvaluator
 from negsamp.io import stable_seed
+from negsamp.progress import progress
 from negsamp.triples import triples_digest
 from negsamp.twins import twin_of
 
@@ -29,6 +33,7 @@ def run_pipeline(
     *,
     model: str,
     learning_rate: float,
+    training_kwargs: Mapping[str, Any],
     evaluator: FastRankBasedEvaluator | type[FastRankBasedEvaluator] = FastRankBasedEvaluator,
     **kwargs: Any,
 ) -> PipelineResult:
@@ -40,22 +45,38 @@ def run_pipeline(
 
     :param model: PyKEEN's name of the model
     :param learning_rate: Adam's
+    :param training_kwargs: options of the training loop, ``num_epochs`` among them
     :param evaluator: what evaluates, or its class
     :param kwargs: the other options of the pipeline
 
     :raises NonFiniteLossError: if the training diverged
     """
+    callbacks = training_kwargs.get("callbacks") or []
     gc.freeze()
     try:
-        return pipeline(
-            model=twin_of(model),
-            optimizer="adam",
-            optimizer_kwargs={"lr": learning_rate, "fused": True},
-            evaluator=cast(Any, evaluator),
-            **kwargs,
-        )
+        with progress(description="training", unit="epoch", total=training_kwargs["num_epochs"]) as bar:
+            return pipeline(
+                model=twin_of(model),
+                optimizer="adam",
+                optimizer_kwargs={"lr": learning_rate, "fused": True},
+                evaluator=cast(Any, evaluator),
+                training_kwargs={**training_kwargs, "callbacks": [*callbacks, _Epochs(bar)], "use_tqdm": False},
+                **kwargs,
+            )
     finally:
         gc.unfreeze()
+
+
+class _Epochs(TrainingCallback):
+    """Moves a bar on, in place of PyKEEN's own."""
+
+    def __init__(self, bar: tqdm) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._bar = bar
+
+    def post_epoch(self, epoch: int, epoch_loss: float, **kwargs: Any) -> None:
+        self._bar.set_postfix(loss=f"{epoch_loss:.3g}", refresh=False)
+        self._bar.update()
 
 
 def metrics_of(results: MetricResults) -> dict[str, float]:

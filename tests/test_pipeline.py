@@ -2,6 +2,7 @@
 
 import gc
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -76,7 +77,7 @@ def test_the_reported_metrics_are_realistic_and_of_both_sides() -> None:
 def test_garbage_is_left_alone_during_a_training_only(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = SimpleNamespace(frozen=0)
 
-    def fail(**kwargs: int) -> None:
+    def fail(**kwargs: Any) -> None:
         seen.frozen, seen.kwargs = gc.get_freeze_count(), kwargs
         raise ZeroDivisionError
 
@@ -84,8 +85,12 @@ def test_garbage_is_left_alone_during_a_training_only(monkeypatch: pytest.Monkey
     gc.unfreeze()
     monkeypatch.setattr(module, "pipeline", fail)
     with pytest.raises(ZeroDivisionError):
-        run_pipeline(model="rescal", learning_rate=0.5, epochs=3)
+        run_pipeline(
+            model="rescal", learning_rate=0.5, training_kwargs={"num_epochs": 3, "callbacks": ["own"]}, loss="x"
+        )
+    own, epochs = seen.kwargs.pop("training_kwargs").pop("callbacks")
+    assert (own, type(epochs).__name__) == ("own", "_Epochs")
     adam = {"optimizer": "adam", "optimizer_kwargs": {"lr": 0.5, "fused": True}}
-    assert seen.kwargs == {"epochs": 3, "evaluator": FastRankBasedEvaluator, "model": RESCALTwin, **adam}
+    assert seen.kwargs == {"loss": "x", "evaluator": FastRankBasedEvaluator, "model": RESCALTwin, **adam}
     assert seen.frozen > 0
     assert gc.get_freeze_count() == 0

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import pooch
 import requests
-from tqdm import tqdm
 
 from negsamp.datasets.registry import RegistryEntry
 from negsamp.errors import InputError
 from negsamp.io import atomic_path, file_hash
+from negsamp.progress import progress
 
 __all__ = ["default_mirror", "find_in_mirror", "obtain_archive", "verify"]
 
@@ -143,10 +143,15 @@ def _fetch(url: str, output_file: str, fetcher: pooch.Pooch) -> None:
             size = response.headers.get("Content-Length", "")
             with (
                 Path(output_file).open("wb") as file,
-                tqdm(total=int(size) if size.isdecimal() else None, unit="B", unit_scale=True) as progress,
+                progress(
+                    description=Path(output_file).name,
+                    unit="B",
+                    unit_scale=True,
+                    total=int(size) if size.isdecimal() else None,
+                ) as bar,
             ):
                 for block in response.iter_content(1 << 16):
-                    progress.update(file.write(block))
+                    bar.update(file.write(block))
                     if file.tell() > _LARGEST:
                         raise requests.RequestException(f"more than {_LARGEST:,} bytes")
 

@@ -264,7 +264,6 @@ class Training:
                 "additional_filter_triples": [self._split.mapped_triples],
             },
             use_testing_data=self.split == "testing",
-            use_tqdm=False,
             device=options.device,
             random_seed=self.random_seed,
         )

@@ -8,6 +8,7 @@ from pykeen.typing import FloatTensor, LongTensor
 
 from negsamp.errors import InputError
 from negsamp.kernels import best
+from negsamp.progress import progress
 
 __all__ = ["Metric", "Search", "check_search", "nearest", "nearest_by_faiss", "score_blocks", "top_ids"]
 
@@ -48,7 +49,8 @@ def score_blocks(
     queries, entities = queries.double(), entities.double()
     squares = entities.square().sum(dim=-1)
     positions = torch.arange(len(queries), device=queries.device)
-    for block in torch.split(positions, rows_in_budget(len(entities), bytes_each=8)):
+    blocks = torch.split(positions, rows_in_budget(len(entities), bytes_each=8))
+    for block in progress(blocks, description="searching the nearest", unit="block"):
         scores = queries[block] @ entities.T
         # what depends on the query alone changes no order, and no root is taken: exact on whole numbers
         if metric == "euclidean":
