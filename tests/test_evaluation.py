@@ -424,11 +424,18 @@ def test_a_bilinear_model_can_be_ranked_in_inference_mode(splits: dict[str, Mapp
         assert_equal(make("HolE", factory(splits)), splits)
 
 
-def test_the_progress_counts_ranks(splits: dict[str, MappedTriples], capsys: pytest.CaptureFixture[str]) -> None:
-    evaluated(FastRankBasedEvaluator, make("TransE", factory(splits)), splits, use_tqdm=True)
-    assert f"{2 * len(splits['testing'])}/{2 * len(splits['testing'])}" in capsys.readouterr().err
-    evaluated(FastRankBasedEvaluator, make("TransE", factory(splits)), splits)
-    assert not capsys.readouterr().err
+def test_the_progress_counts_ranks(
+    splits: dict[str, MappedTriples], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("negsamp.progress.DELAY", 0)
+    monkeypatch.setattr("negsamp.progress.INTERVAL", 0)
+    caplog.set_level("INFO", "negsamp.progress")
+    model, count = make("TransE", factory(splits)), 2 * len(splits["testing"])
+    evaluated(FastRankBasedEvaluator, model, splits, use_tqdm=True)
+    assert caplog.messages[-1].startswith(f"ranking: {count} of {count}, ")
+    caplog.clear()
+    evaluated(FastRankBasedEvaluator, model, splits)
+    assert not caplog.messages
 
 
 # Numbers that are none

@@ -1,11 +1,13 @@
 """The command line: each command calls the function that the workflow's script calls."""
 
+import logging
 from typing import Any
 
 import click
 
 from negsamp.cli.experiments import bench, claims, plan
 from negsamp.cli.graphs import advise_command, datasets, describe, pools, sample
+from negsamp.cli.training import train
 from negsamp.errors import InputError
 
 __all__ = ["main"]
@@ -24,8 +26,11 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="negsamp")
 def main() -> None:
-    """Look at data sets, at the negative pools that samplers find in them, and at what to expect of each."""
+    """Look at data sets, at the negatives that samplers find in them, and at what comes of training with each."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # what it tells of devices and defaults at each model is no news here
+    logging.getLogger("pykeen").setLevel(logging.ERROR)
 
 
-for _command in (datasets, describe, pools, sample, advise_command, bench, plan, claims):
+for _command in (datasets, describe, pools, sample, advise_command, train, bench, plan, claims):
     main.add_command(_command)

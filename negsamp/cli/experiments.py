@@ -7,7 +7,7 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from negsamp.cli.options import json_option, mirror_option
+from negsamp.cli.options import dataset_argument, json_option, mirror_option, sampler_option
 
 __all__ = ["bench", "claims", "plan"]
 
@@ -28,7 +28,7 @@ class NumbersCommand(click.Command):
 
 
 @click.command(cls=NumbersCommand)
-@click.argument("dataset", default="synthetic")
+@dataset_argument("dataset", default="synthetic")
 @click.option(
     "--negatives",
     type=click.IntRange(min=1),
@@ -45,7 +45,7 @@ class NumbersCommand(click.Command):
     multiple=True,
     help="What to measure; may be repeated [default: all].",
 )
-@click.option("--sampler", "samplers", multiple=True, help="A contender by name; may be repeated [default: all].")
+@sampler_option("samplers", multiple=True, help="A contender by name; may be repeated [default: all].")
 @click.option("--batch-size", type=click.IntRange(min=1), default=1000, show_default=True, help="Positives a batch.")
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Turns of each contender.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Torch threads.")

@@ -12,12 +12,14 @@ from tabulate import tabulate
 
 from negsamp.cli.options import (
     auxiliary_option,
+    dataset_argument,
     fallback_option,
     infer_schema_option,
     json_option,
     mirror_option,
     num_neighbors_option,
     sampler_of,
+    sampler_option,
 )
 from negsamp.errors import InputError
 
@@ -47,7 +49,7 @@ def datasets(mirror: Path | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("names", metavar="DATASET...", nargs=-1, required=True)
+@dataset_argument("names", metavar="DATASET...", nargs=-1, required=True)
 @mirror_option
 @json_option
 def describe(names: tuple[str, ...], mirror: Path | None, as_json: bool) -> None:
@@ -84,8 +86,8 @@ def _cell(value: float | None) -> str:
 
 
 @click.command()
-@click.argument("dataset")
-@click.option("--sampler", "samplers", multiple=True, help="A sampler by name; may be repeated [default: all static].")
+@dataset_argument("dataset")
+@sampler_option("samplers", multiple=True, help="A sampler by name; may be repeated [default: all static].")
 @auxiliary_option
 @num_neighbors_option
 @click.option("--grow", is_flag=True, help="Grow pools until so many are left after exclusions.")
@@ -140,8 +142,8 @@ def pools(
 
 
 @click.command()
-@click.argument("dataset")
-@click.option("--sampler", default="random", show_default=True, help="A sampler by name.")
+@dataset_argument("dataset")
+@sampler_option(default="random", show_default=True, help="A sampler by name.")
 @click.option(
     "-n", "--num-negatives", type=click.IntRange(min=1), default=5, show_default=True, help="For each triple."
 )
@@ -183,6 +185,7 @@ def sample(
     """
     import torch
 
+    from negsamp.auxiliary import train_quickly
     from negsamp.datasets import load_dataset
     from negsamp.sampling.examples import choose_triples, draw_examples
 
@@ -193,7 +196,7 @@ def sample(
         sampler,
         loaded,
         auxiliary=auxiliary,
-        train_auxiliary=True,
+        train=lambda: train_quickly(loaded.training),
         num_negs_per_pos=num_negatives,
         filtered=not unfiltered,
         fallback=fallback,
@@ -224,7 +227,7 @@ def _example_table(examples: list[dict[str, Any]]) -> str:
 
 
 @click.command("advise")
-@click.argument("dataset")
+@dataset_argument("dataset")
 @infer_schema_option
 @click.option(
     "--evidence",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +20,31 @@ if TYPE_CHECKING:
 
 __all__ = [
     "auxiliary_option",
+    "dataset_argument",
     "fallback_option",
     "infer_schema_option",
     "json_option",
     "mirror_option",
     "num_neighbors_option",
     "sampler_of",
+    "sampler_option",
 ]
 
+
+def _names_of_datasets(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from negsamp.datasets import read_registry
+
+    return [name for name in read_registry() if name.startswith(incomplete.lower())]
+
+
+def _names_of_samplers(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from pykeen.sampling import negative_sampler_resolver
+
+    return [name for name in sorted(negative_sampler_resolver.options) if name.startswith(incomplete.lower())]
+
+
+dataset_argument = functools.partial(click.argument, shell_complete=_names_of_datasets)
+sampler_option = functools.partial(click.option, "--sampler", shell_complete=_names_of_samplers)
 mirror_option = click.option(
     "--mirror",
     type=click.Path(file_okay=False, path_type=Path),
@@ -53,27 +72,32 @@ num_neighbors_option = click.option(
 
 
 def sampler_of(
-    name: str, dataset: SchemaDataset, *, auxiliary: Path | None, train_auxiliary: bool = False, **options: Any
+    name: str,
+    dataset: SchemaDataset,
+    *,
+    auxiliary: Path | None,
+    train: Callable[[], tuple[ERModel, dict[str, Any]]] | None = None,
+    **options: Any,
 ) -> PoolNegativeSampler:
     """Make a sampler as a command asks for it, see :func:`negsamp.make_sampler`.
 
     :param name: a sampler by name, whose pools are there before a training
     :param dataset: the data set, of which training triples alone are looked at
     :param auxiliary: the saved auxiliary model that was given
-    :param train_auxiliary: whether a sampler that needs an auxiliary model gets one that is trained quickly
+    :param train: trains an auxiliary model, for a sampler that needs one where none was given, see
+        :func:`negsamp.auxiliary.train_auxiliary`; None: it cannot be had then
     :param options: its options
 
     :raises InputError: if there is no such sampler, or it cannot be had for the data set or by these options
     """
-    from negsamp.auxiliary import train_quickly
     from negsamp.sampling import SAMPLERS, make_sampler
 
     need = SAMPLERS[name].needs if name in SAMPLERS else None
     if need == "training":
         raise InputError(f"{name} has no pools before a training")
     model: Path | ERModel | None = auxiliary
-    if train_auxiliary and model is None and need == "auxiliary":
-        model, record = train_quickly(dataset.training)
+    if train is not None and model is None and need == "auxiliary":
+        model, record = train()
         epochs = record["training"]["epochs"]
         click.echo(f"no --auxiliary: {record['model']} was trained for {epochs} epochs in its place", err=True)
     try:

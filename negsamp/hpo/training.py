@@ -11,12 +11,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
 from optuna import TrialPruned
 from pykeen.losses import loss_resolver
+from pykeen.models import ERModel
 from pykeen.pipeline import PipelineResult
 from pykeen.sampling import NegativeSampler, negative_sampler_resolver
 from pykeen.stoppers import EarlyStopper, Stopper
@@ -31,8 +32,9 @@ from negsamp.choice import OBJECTIVE
 from negsamp.datasets import SchemaDataset
 from negsamp.errors import InputError
 from negsamp.evaluation import FastRankBasedEvaluator
-from negsamp.models import takes_regularizer, with_l2
+from negsamp.models import save_model, takes_regularizer, with_l2
 from negsamp.pipeline import metrics_of, run_pipeline, sample_triples
+from negsamp.pools import Pools
 from negsamp.sampling import SAMPLERS, PoolNegativeSampler, SamplerHandle
 from negsamp.significance import mean_interval
 from negsamp.triples import triples_digest
@@ -109,14 +111,16 @@ class Training:
     #: fixes the result on one kind of machine
     random_seed: int
     options: Options
-    #: the stored pools; None for samplers that have none beforehand
-    pools: str | None
+    #: pools, or the file that they are stored in; None for samplers that have none beforehand
+    pools: Pools | str | None
     #: what is ranked; test triples are looked at for ``"testing"`` alone
     split: Literal["validation", "testing"]
     #: PyKEEN's ``result_tracker`` and ``result_tracker_kwargs``, which decide no result
     tracking: Mapping[str, Any] = field(default_factory=dict)
     #: asked at each evaluation of early stopping whether to give up, by epochs and MRR up to now; None: never
     should_prune: Callable[[Sequence[tuple[int, float]]], bool] | None = None
+    #: where the trained model goes, see :func:`negsamp.models.save_model`; None: nowhere
+    model_path: Path | None = None
 
     def run(self) -> Outcome:
         """Train and rank. A training that diverges or runs out of memory is a result, recorded with its reason."""
@@ -146,6 +150,8 @@ class Training:
         if result is None:
             record = self.record(state, reason=reason, evaluations=evaluations, sampler=handle.sampler)
             return Outcome(record, cost, None)
+        if self.model_path is not None:
+            self._save(cast(ERModel, result.model), self.model_path)
         ranks = evaluator.realistic_ranks
         record = self.record(
             "complete",
@@ -203,6 +209,19 @@ class Training:
         split: CoreTriplesFactory = getattr(self.dataset, self.split)
         return split
 
+    @property
+    def _model_kwargs(self) -> dict[str, Any]:
+        return {"embedding_dim": self.options.embedding_dim}
+
+    def _save(self, model: ERModel, path: Path) -> None:
+        settings = {
+            **asdict(self.study),
+            "model_kwargs": self._model_kwargs,
+            "l2_weight": self.parameters["l2_weight"],
+            "triples_digest": triples_digest(self.dataset.training.mapped_triples),
+        }
+        save_model(path, model, settings)
+
     def _pipeline(
         self,
         handle: SamplerHandle,
@@ -242,7 +261,7 @@ class Training:
             validation=watched,
             testing=ranked,
             model=study.model,
-            model_kwargs=with_l2(study.model, {"embedding_dim": options.embedding_dim}, self.parameters["l2_weight"]),
+            model_kwargs=with_l2(study.model, self._model_kwargs, self.parameters["l2_weight"]),
             loss=options.loss,
             loss_kwargs={**options.loss_kwargs, **margin},
             learning_rate=self.parameters["learning_rate"],

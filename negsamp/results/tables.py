@@ -79,7 +79,7 @@ SAMPLER_LABELS = {
 }
 
 #: the metrics of the link prediction table
-_RANKING = {OBJECTIVE: "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
+RANKING = {OBJECTIVE: "MRR", "hits_at_1": "Hits@1", "hits_at_3": "Hits@3", "hits_at_10": "Hits@10"}
 
 _NOTHING = "—"
 _COMPLETE = "complete"
@@ -351,13 +351,13 @@ def auxiliary_table(auxiliaries: Paths, *, grid: Grid) -> Table:
         [
             *[row[name] for name in ("dataset", "model", "training_loop")],
             _count(row["epochs"]),
-            *[_number(row[metric], ".3f") for metric in _RANKING],
+            *[_number(row[metric], ".3f") for metric in RANKING],
         ]
         for row in raw.to_dict("records")
     ]
     return Table(
         raw=raw,
-        display=pd.DataFrame(rows, columns=["data set", "model", "training loop", "epochs", *_RANKING.values()]),
+        display=pd.DataFrame(rows, columns=["data set", "model", "training loop", "epochs", *RANKING.values()]),
         title="Auxiliary models",
         label="auxiliary",
         notes="On validation triples; trained on the training triples alone.",
@@ -409,11 +409,11 @@ def link_prediction_table(
         means.append([math.nan] * 3)
         for row in of_models:
             complete = row["state"] == _COMPLETE
-            scores = [(row[f"{metric}_mean"], row[f"{metric}_std"]) for metric in _RANKING] if complete else []
-            cells = [_with_deviation(*score) for score in scores] or _told(row, len(_RANKING))
+            scores = [(row[f"{metric}_mean"], row[f"{metric}_std"]) for metric in RANKING] if complete else []
+            cells = [_with_deviation(*score) for score in scores] or _told(row, len(RANKING))
             cells[0] += MARKS.get(str(row.get("verdict")), "")
             rows[-1] += cells
-            means[-1] += [mean for mean, _ in scores] or [math.nan] * len(_RANKING)
+            means[-1] += [mean for mean, _ in scores] or [math.nan] * len(RANKING)
 
     counts = ["seeds", "seeds_failed", *names.values()]
     moments = [f"{metric}_{moment}" for metric in METRICS for moment in ["mean", "std"]]
@@ -422,7 +422,7 @@ def link_prediction_table(
     missing = 0 if planned is None else planned * len(grid.studies()) - tried
     over = f"mean ± sample standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
     left = ["sampler", "negatives", "by fallback"]
-    metrics = [(model, name) for model in grid.models for name in _RANKING.values()]
+    metrics = [(model, name) for model in grid.models for name in RANKING.values()]
     return Table(
         raw=raw,
         display=pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples([*[("", name) for name in left], *metrics])),

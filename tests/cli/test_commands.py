@@ -10,66 +10,16 @@ import pytest
 from click.testing import CliRunner, Result
 from graphs import NUM_NEIGHBORS, graph_named
 
-import negsamp.models
 from negsamp import SAMPLERS
-from negsamp.advice import read_evidence
 from negsamp.cli import main
-from negsamp.datasets import SchemaDataset, generate, read_registry, write_folder
+from negsamp.datasets import SchemaDataset, read_registry
 from negsamp.descriptors import DESCRIPTORS, describe_structure
-from negsamp.triples import TripleSet, triples_digest
+from negsamp.triples import TripleSet
 
 #: the samplers that need nothing, and those that need a schema
 PLAIN, TYPED = ["random", "corrupt", "relational"], ["typed", "typedbyclass"]
 KEYS = {"queries", "mean", "median", "share_at_most"}
 Run = Callable[..., Result]
-
-
-@pytest.fixture(autouse=True)
-def nothing_at_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Start in an empty folder, with no mirror and nothing downloaded."""
-    monkeypatch.delenv("NEGSAMP_MIRROR", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def run() -> Run:
-    """Run a command that succeeds."""
-
-    def run(*arguments: str) -> Result:
-        result = CliRunner().invoke(main, arguments)
-        assert result.exit_code == 0, result.output
-        return result
-
-    return run
-
-
-@pytest.fixture
-def mygraph(tmp_path: Path) -> SchemaDataset:
-    """A typed graph, in the folder ``mygraph`` with metadata and in ``bare`` without."""
-    dataset = generate(num_entities=40, num_relations=4, num_triples=200, depth=2, seed=3)
-    write_folder(dataset, tmp_path / "mygraph")
-    (tmp_path / "bare").mkdir()
-    for file in ("train.txt", "valid.txt", "test.txt"):
-        (tmp_path / "bare" / file).write_bytes((tmp_path / "mygraph" / file).read_bytes())
-    return dataset
-
-
-@pytest.fixture
-def evidence(tmp_path: Path) -> Path:
-    """Evidence in which every sampler doubles the MRR on all graphs."""
-    read_evidence().assign(gain=1.0).to_csv(tmp_path / "evidence.csv", index=False)
-    return tmp_path / "evidence.csv"
-
-
-@pytest.fixture
-def auxiliary(tmp_path: Path) -> str:
-    """A saved auxiliary model of Nations."""
-    graph = graph_named("nations")
-    settings = {"model": "TransE", "model_kwargs": {"embedding_dim": 2}, "l2_weight": None}
-    path = tmp_path / "auxiliary.safetensors"
-    negsamp.models.save_model(path, graph.model, {**settings, "triples_digest": triples_digest(graph.lines)})
-    return str(path)
 
 
 def names(rows: Iterable[dict[str, object]]) -> list[object]:
@@ -395,12 +345,32 @@ def test_a_wrong_call_is_told(arguments: list[str], message: str) -> None:
     assert message in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["-h"], ["--help"], ["pools", "-h"], ["datasets", "--help"], ["bench", "-h"]])
-def test_help(run: Run, arguments: list[str]) -> None:
-    output = run(*arguments).stdout
+@pytest.mark.parametrize("command", ["", *main.commands])
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help(run: Run, command: str, flag: str) -> None:
+    output = run(*command.split(), flag).stdout
     assert output.startswith("Usage: ")
-    if len(arguments) == 2:
-        assert "Example: negsamp " in output
+    if command:
+        assert f"Example: negsamp {command} " in " ".join(output.split())
+        assert "--json" in output
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("negsamp de", ["describe"]),
+        ("negsamp pools wn", ["wn18"]),
+        ("negsamp describe nations code", ["codex-s"]),
+        ("negsamp sample nations --sampler typ", ["typed", "typedbyclass"]),
+        ("negsamp train nations --model Trans", ["transe", "transh", "transr", "transd"]),
+    ],
+)
+def test_shells_complete(monkeypatch: pytest.MonkeyPatch, words: str, completed: list[str]) -> None:
+    """As bash asks for it; click writes the script that does."""
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+    result = CliRunner().invoke(main, prog_name="negsamp", env={"_NEGSAMP_COMPLETE": "bash_complete"})
+    assert [line.split(",")[1] for line in result.output.splitlines()] == completed
 
 
 def test_version(run: Run) -> None:
