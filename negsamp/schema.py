@@ -286,19 +286,18 @@ class Schema:
 
 
 def resolve_schema(schema: Schema | str | os.PathLike[str] | None, triples: TripleSet) -> Schema | None:
-    """Return a schema that belongs to some triples, from itself or from a data-set folder in the exchange format.
+    """Return a schema that belongs to some triples, from itself, or from a data set by name or folder.
 
     A folder numbers names by its ``mapping/``, or by the sorted names of its splits.
 
-    :raises InputError: if the folder cannot be read or has no metadata, or the schema belongs to other triples
+    :raises InputError: if there is no such data set, it types nothing, or the schema belongs to other triples
     """
     if isinstance(schema, str | os.PathLike):
-        from negsamp.datasets import SchemaDataset
+        from negsamp.datasets import load_dataset
 
-        folder = Path(schema)
-        found = SchemaDataset.from_folder(folder, folder.name, source=str(folder)).schema
+        found = load_dataset(os.fspath(schema)).schema
         if found is None:
-            raise InputError(f"{folder}: no metadata/ that types anything; add it, or leave out schema")
+            raise InputError(f"{schema}: no metadata/ that types anything; add it, or leave out schema")
         schema = found
     if schema is not None:
         schema.check(triples)
