@@ -10,7 +10,7 @@ CLUSTER ?= cluster
 
 reproduce: $(VENV)/installed ## the embedded default, from graphs to tables and figures
 	$(BIN)/snakemake --cores $(CORES)
-	@echo "Tables are in results/default/tables, figures in results/default/figures."
+	@echo "Tables are in results/default/tables, figures in results/default/figures, both on one page in results/default/index.html."
 
 test: $(VENV)/installed lint docs ## everything that CI checks
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder

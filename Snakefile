@@ -35,9 +35,14 @@ onstart:
     refuse_unknown_results()
 
 
+onsuccess:
+    tell_where_results_are()
+
+
 rule all:
     """Make every table and figure (the default target)."""
     default_target: True
     input:
         rules.tables.input,
         rules.figures.input,
+        rules.make_index.output,

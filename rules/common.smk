@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import random
+import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -281,6 +282,19 @@ UNTRAINED = ("datasets", "structure", "pools", "auxiliary", "checks")
 VERDICTS = ("checks", "first_experiments")
 #: the figures of one data set that are made of retrainings
 FIGURES = ("negatives", "fallback")
+#: what tables and figures answer: the chapters of the report and of the page
+CHAPTERS = {
+    "Which negatives train the best models?": (
+        "link_prediction",
+        "negatives",
+        "claims",
+        "published",
+        "first_experiments",
+    ),
+    "What do samplers draw from?": ("pools", "pool_sizes", "slots", "fallback", "checks"),
+    "What does it cost?": ("cost",),
+    "What was run, and on what?": ("datasets", "structure", "auxiliary", "parameters"),
+}
 
 
 def table_input(wildcards):
@@ -351,6 +365,11 @@ def grid_of(table, *datasets):
     }
 
 
+def chapter_of(name):
+    """Name the chapter of a table or figure."""
+    return next(chapter for chapter, names in CHAPTERS.items() if name in names)
+
+
 def sweep_points():
     """Find each property and value of the sweeps: the path of its records, and the options of its graph.
 
@@ -398,6 +417,13 @@ def refuse_unknown_results():
             ".snakemake/metadata nor its log; delete it to have it made again, or take it for one of this config and "
             "version by --no-hooks"
         )
+
+
+def tell_where_results_are():
+    """Say in a line where to look, once there is something to look at."""
+    if Path(f"{RESULTS}/index.html").exists():
+        line = f"Tables: {RESULTS}/tables. Figures: {RESULTS}/figures. Both on one page: {RESULTS}/index.html"
+        print(line, file=sys.stderr)
 
 
 def log_tells(job):
@@ -532,7 +558,7 @@ def code_of(script):
     """Digest the code that a script depends on, ours and the versions of others: imports trigger no rerun themselves."""
     modules = modules_of(ROOT / f"workflow_scripts/{script}.py", set())
     # what a module reads is beside it, under its name; entries of the registry are parameters of their own
-    data = [file.with_suffix(".toml") for file in modules if file.stem != "registry"]
+    data = [file.with_suffix(kind) for file in modules for kind in (".toml", ".html.jinja") if file.stem != "registry"]
     files = sorted([*modules, *filter(Path.is_file, data)])
     ours = b"".join(file.relative_to(ROOT).as_posix().encode() + file.read_bytes() for file in files)
     content = ours + json.dumps(VERSIONS).encode()

@@ -13,8 +13,9 @@ rule make_table:
         csv=report(
             f"{RESULTS}/tables/{{table}}.csv",
             caption="report/table.rst",
-            category="Tables",
-            labels={"table": "{table}"},
+            category=lambda wildcards: chapter_of(wildcards.table),
+            subcategory="all data sets",
+            labels={"what": "{table}", "kind": "table"},
         ),
         tex=f"{RESULTS}/tables/{{table}}.tex",
         md=f"{RESULTS}/tables/{{table}}.md",
@@ -54,8 +55,9 @@ rule make_link_prediction_table:
         csv=report(
             f"{RESULTS}/tables/link_prediction/{{dataset}}.csv",
             caption="report/link_prediction.rst",
-            category="Tables",
-            labels={"table": "link_prediction", "data set": "{dataset}"},
+            category=chapter_of("link_prediction"),
+            subcategory="{dataset}",
+            labels={"what": "link prediction", "kind": "table"},
         ),
         tex=f"{RESULTS}/tables/link_prediction/{{dataset}}.tex",
         md=f"{RESULTS}/tables/link_prediction/{{dataset}}.md",
@@ -84,8 +86,9 @@ rule plot_retrainings:
         png=report(
             f"{RESULTS}/figures/{{figure}}/{{dataset}}.png",
             caption="report/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}", "data set": "{dataset}"},
+            category=lambda wildcards: chapter_of(wildcards.figure),
+            subcategory="{dataset}",
+            labels={"what": "{figure}", "kind": "figure"},
         ),
         pdf=f"{RESULTS}/figures/{{figure}}/{{dataset}}.pdf",
     log:
@@ -113,8 +116,9 @@ rule plot_pool_sizes:
         png=report(
             f"{RESULTS}/figures/pool_sizes/{{dataset}}.png",
             caption="report/pool_sizes.rst",
-            category="Figures",
-            labels={"figure": "pool sizes", "data set": "{dataset}"},
+            category=chapter_of("pool_sizes"),
+            subcategory="{dataset}",
+            labels={"what": "pool sizes", "kind": "figure"},
         ),
         pdf=f"{RESULTS}/figures/pool_sizes/{{dataset}}.pdf",
     log:
@@ -130,6 +134,36 @@ rule plot_pool_sizes:
         code=CODE["plot_figure"],
     script:
         "../workflow_scripts/plot_figure.py"
+
+
+rule make_index:
+    """Lay out one page of all tables, which can be sorted, and figures, which can be zoomed."""
+    input:
+        tables=[
+            *expand(rules.make_table.output.csv, table=TABLES),
+            *expand(rules.make_link_prediction_table.output.csv, dataset=DATASETS),
+        ],
+        captions=[
+            *expand(rules.make_table.output.md, table=TABLES),
+            *expand(rules.make_link_prediction_table.output.md, dataset=DATASETS),
+        ],
+        statistics=pool_statistics(),
+    output:
+        f"{RESULTS}/index.html",
+    log:
+        f"{RESULTS}/logs/make_index.log",
+    conda:
+        "../envs/negsamp.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        title=config["name"],
+        chapters=CHAPTERS,
+        samplers=config["samplers"],
+        code=CODE["make_index"],
+    script:
+        "../workflow_scripts/make_index.py"
 
 
 rule tables:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from browser import Opened, open_page
 from repository import SMALL, copy_repository, planned, snakemake
 
 from negsamp.advice import predictors_of
@@ -58,6 +59,29 @@ def test_every_table_and_figure_is_there(small: Path) -> None:
     for figure in ("negatives/synthetic", "pool_sizes/nations"):
         assert (results / f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
         assert (results / f"figures/{figure}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_page_opens_in_a_browser(small: Path, tmp_path: Path) -> None:
+    opened = open_page(small / "results/small/index.html", tmp_path)
+    assert errors_of(opened) == []
+    # each table and each panel: two data sets with one model and the sizes of their pools
+    assert opened.html.count("slick-viewport") >= 11
+    assert "Which negatives train the best models?" in opened.html
+
+
+def test_the_report_opens_in_a_browser(small: Path, tmp_path: Path) -> None:
+    result = snakemake(small, "--configfile", "small.yaml", "--report", "report.html")
+    assert result.returncode == 0, result.stderr
+    html = (small / "report.html").read_text()
+    for chapter in ("Which negatives train the best models?", "What do samplers draw from?", "What does it cost?"):
+        assert chapter in html
+    opened = open_page(small / "report.html", tmp_path)
+    assert errors_of(opened) == []
+    assert "Which negatives train the best models?" in opened.html
+
+
+def errors_of(opened: Opened) -> list[str]:
+    return [line for line in opened.console if "rror" in line]
 
 
 def test_pykeens_own_folders_are_among_the_resources(small: Path) -> None:
