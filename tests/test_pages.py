@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import importlib.util
 import io
 import re
 from pathlib import Path
@@ -62,3 +63,11 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     listed = re.search(r"```\{toctree\}.*?\n\n(.*?)```", (PAGES / "index.md").read_text(encoding="utf-8"), re.DOTALL)
     pages = {path.stem for path in PAGES.iterdir() if path.suffix in (".md", ".rst")}
     assert pages == {*listed.group(1).split(), "index"}
+
+
+def test_the_page_on_the_config_is_that_of_the_schema() -> None:
+    """As ``python docs/config_page.py`` writes it."""
+    spec = importlib.util.spec_from_file_location("config_page", ROOT / "docs/config_page.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text() == module.page(yaml.safe_load(module.SCHEMA.read_text()))
