@@ -25,7 +25,8 @@ except WorkflowError as error:
     # the first lines say what is wrong; the schema and the whole config would follow
     raise WorkflowError(" ".join(str(error).split("\n\n")[0].split())) from None
 
-ROOT = Path(workflow.basedir)
+# of this workflow, also where it is a module of another
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 # scripts run the code beside this workflow, in whatever environment they run
 os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), os.getenv("PYTHONPATH", "")]).rstrip(os.pathsep))
 if config["mirror"]:
@@ -366,8 +367,8 @@ def grid_of(table, *datasets):
 
 
 def chapter_of(name):
-    """Name the chapter of a table or figure."""
-    return next(chapter for chapter, names in CHAPTERS.items() if name in names)
+    """Name the chapter of a table or figure, with its number, by which the report sorts."""
+    return next(f"{number}. {title}" for number, (title, names) in enumerate(CHAPTERS.items(), 1) if name in names)
 
 
 def sweep_points():
