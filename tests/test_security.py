@@ -21,6 +21,7 @@ import torch
 import yaml
 from archives import register
 from snakemake.exceptions import WorkflowError
+from snakemake.sourcecache import LocalSourceFile
 from snakemake.utils import validate
 
 from negsamp.advice import read_evidence
@@ -430,7 +431,7 @@ def run_common(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) ->
     config = {**copy.deepcopy(CONFIG), **changes}
     namespace: dict[str, Any] = {
         "config": config,
-        "workflow": SimpleNamespace(basedir=str(ROOT)),
+        "workflow": SimpleNamespace(current_basedir=LocalSourceFile(str(ROOT / "rules"))),
         "rules": None,
     }
     exec(compile(text, "common.smk", "exec"), namespace)  # noqa: S102

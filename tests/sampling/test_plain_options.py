@@ -253,7 +253,7 @@ def test_what_belongs_to_other_triples_is_refused_in_one_line(name: str, options
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("typed", "schema: {folder}", r"nothing/train\.txt: no such file"),
+        ("typed", "schema: {folder}", "nothing: no such folder"),
         ("given", "negatives: {folder}/negatives.tsv", r"nothing/train\.txt: no such file"),
         ("nearestneighbor", "auxiliary: {folder}", "nothing: cannot be read"),
         ("corrupt", "pools: {folder}", "nothing: cannot be read"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from browser import Opened, open_page
 from repository import SMALL, copy_repository, planned, snakemake
 
@@ -17,6 +18,22 @@ pytestmark = pytest.mark.workflow
 SWEEPS = "open_questions: {{graph_structure: {{sweeps: [{}]}}}}"
 KINDS = "open_questions: {{auxiliary_quality: {{auxiliaries: [{}]}}}}"
 STUDY = "nations/TransE/random/3"
+#: a workflow that goes on where ours ends
+MODULE = """\
+configfile: "config.yaml"
+
+module negsamp:
+    snakefile: "../Snakefile"
+    config: config["negsamp"]
+
+use rule * from negsamp as negsamp_*
+
+rule best:
+    default_target: True
+    input: "results/small/tables/claims.csv"
+    output: "best.csv"
+    shell: "cp {input} {output}"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +101,25 @@ def errors_of(opened: Opened) -> list[str]:
     return [line for line in opened.console if "rror" in line]
 
 
+def test_a_run_ends_with_a_line_that_says_where_results_are(small: Path) -> None:
+    (small / "results/small/index.html").unlink()
+    result = snakemake(small, "--configfile", "small.yaml")
+    line = "Tables: results/small/tables. Figures: results/small/figures. Both on one page: results/small/index.html"
+    assert line in result.stderr.splitlines()
+
+
+def test_it_is_a_module_of_another_workflow(tmp_path: Path) -> None:
+    copy_repository(tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/Snakefile").write_text(MODULE)
+    (tmp_path / "other/config.yaml").write_text(yaml.safe_dump({"negsamp": yaml.safe_load(SMALL)}))
+    jobs = planned(tmp_path / "other")
+    assert jobs["negsamp_run_trials"] == 14
+    assert jobs["best"] == 1
+    result = snakemake(tmp_path / "other", "--", "resources/datasets/nations/report.json")
+    assert result.returncode == 0, result.stderr
+
+
 def test_pykeens_own_folders_are_among_the_resources(small: Path) -> None:
     assert (small / "resources/pykeen/pykeen").is_dir()
 
@@ -145,7 +181,7 @@ def test_records_hold_what_made_them(small: Path) -> None:
 @pytest.mark.parametrize(
     ("deleted", "rules"),
     [
-        ("results/small/tables/slots.tex", {"make_table": 1}),
+        ("results/small/tables/slots.tex", {"make_table": 1, "make_index": 1}),
         (
             f"results/small/hpo/{STUDY}/trials-1.jsonl",
             {
@@ -156,6 +192,7 @@ def test_records_hold_what_made_them(small: Path) -> None:
                 "make_link_prediction_table": 1,
                 "plot_retrainings": 2,
                 "export_studies": 1,
+                "make_index": 1,
             },
         ),
         (
@@ -169,6 +206,7 @@ def test_records_hold_what_made_them(small: Path) -> None:
                 "plot_retrainings": 2,
                 "export_studies": 1,
                 "plot_pool_sizes": 1,
+                "make_index": 1,
             },
         ),
     ],
@@ -197,7 +235,8 @@ def test_a_rerun_takes_finished_trials_from_where_they_are_kept(small: Path) -> 
         ("datasets/listing.py", set(), {"prepare_dataset", "run_trials", "make_table"}),
         ("sampling/base.py", {"build_pools", "run_trials", "retrain"}, {"prepare_dataset", "train_auxiliary"}),
         ("datasets/folder.py", {"prepare_dataset"}, {"obtain_archive"}),
-        ("cli.py", set(), {"make_table", "run_trials"}),
+        ("results/page.html.jinja", {"make_index"}, {"make_table", "run_trials"}),
+        ("cli/graphs.py", set(), {"make_table", "run_trials"}),
     ],
 )
 def test_editing_a_module_redoes_what_depends_on_it(
