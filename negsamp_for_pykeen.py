@@ -9,7 +9,6 @@ Only names that PyKEEN lacks are here: one that it has would break the import of
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import tomllib
 from pathlib import Path
@@ -26,11 +25,13 @@ __all__ = ["DB50K", "YAGO14K", "YAGO420", "CoDExS", "DB50KPublic", "FB15KPublic"
 
 
 def _registry() -> dict[str, Any]:
-    """Read the registry without an import of the package that it lies in."""
-    package = importlib.util.find_spec("negsamp")
-    (folder,) = package.submodule_search_locations  # type: ignore[misc, union-attr]
-    found: dict[str, Any] = tomllib.loads(Path(folder, "datasets/registry.toml").read_text(encoding="utf-8"))
-    return found
+    """Read the registry from beside this file, without an import of the package that it lies in."""
+    path = Path(__file__).with_name("negsamp") / "datasets/registry.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        # PyKEEN goes on without what cannot be imported, and with no other error
+        raise ImportError(f"{path}: cannot be read; install negsamp again") from error
 
 
 _REGISTRY = _registry()

@@ -371,6 +371,11 @@ def chapter_of(name):
     return next(f"{number}. {title}" for number, (title, names) in enumerate(CHAPTERS.items(), 1) if name in names)
 
 
+def on_the_page(pattern):
+    """Name the tables that the page shows: all but what it cost, so that the page is the same bytes in every run."""
+    return expand(pattern, table=[table for table in TABLES if table != "cost"])
+
+
 def sweep_points():
     """Find each property and value of the sweeps: the path of its records, and the options of its graph.
 

@@ -139,12 +139,9 @@ rule plot_pool_sizes:
 rule make_index:
     """Lay out one page of all tables, which can be sorted, and figures, which can be zoomed."""
     input:
-        tables=[
-            *expand(rules.make_table.output.csv, table=TABLES),
-            *expand(rules.make_link_prediction_table.output.csv, dataset=DATASETS),
-        ],
+        tables=[*on_the_page(rules.make_table.output.csv), *link_prediction_tables()],
         captions=[
-            *expand(rules.make_table.output.md, table=TABLES),
+            *on_the_page(rules.make_table.output.md),
             *expand(rules.make_link_prediction_table.output.md, dataset=DATASETS),
         ],
         statistics=pool_statistics(),

@@ -130,10 +130,10 @@ def train(
         model_path=None if output is None else output / "model.safetensors",
     )
     outcome = training.run()
-    if output is not None:
-        _write(output, training, outcome)
     if outcome.ranks is None:
         raise InputError(f"the training failed: {outcome.record['reason']}")
+    if output is not None:
+        _write(output, training, outcome)
     click.echo(json.dumps(outcome.record, indent=2) if as_json else _told(training, outcome))
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 from bokeh import plotting
 from bokeh.embed import json_item
 from bokeh.layouts import layout
-from bokeh.models.annotations import Whisker
+from bokeh.models.annotations import TeeHead, Whisker
 from bokeh.models.layouts import LayoutDOM
 from bokeh.models.sources import ColumnDataSource
 from bokeh.models.widgets.tables import (
@@ -163,7 +163,9 @@ def _read(path: Path) -> tuple[str, pd.DataFrame]:
 def _as_shown(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """Choose what fits on a page, and call samplers as everywhere; a row of many numbers stands upright."""
     if "sampler" in frame:
-        frame = frame.assign(sampler=[sampler_label(str(sampler)) for sampler in frame["sampler"].fillna("–")])
+        inferred = frame["inferred"] if "inferred" in frame else [False] * len(frame)
+        rows = zip(frame["sampler"].fillna("–"), inferred, strict=True)
+        frame = frame.assign(sampler=[sampler_label(str(sampler), inferred=bool(marked)) for sampler, marked in rows])
     if name in _SHOWN:
         return frame[[*_SHOWN[name]]].rename(columns=_SHOWN[name])
     frame = frame.rename(columns=RANKING)
@@ -239,9 +241,10 @@ def _negatives(frame: pd.DataFrame, samplers: Sequence[str]) -> LayoutDOM:
             )
             style, label = styles[str(sampler)], sampler_label(str(sampler), inferred=bool(line["inferred"].any()))
             _line(panel, source, style, label)
-            panel.add_layout(
-                Whisker(source=source, base="x", lower="low", upper="high", line_color=style["color"], level="underlay")
-            )
+            head = TeeHead(size=8, line_color=style["color"])
+            ends: dict[str, Any] = {"lower": "low", "lower_head": head, "upper": "high", "upper_head": head}
+            panel.add_layout(Whisker(source=source, base="x", **ends, line_color=style["color"], level="underlay"))
+        _legend(panel)
         panel.hover.tooltips = [
             ("", "@sampler"),
             ("negatives", "@x"),

@@ -118,6 +118,12 @@ def test_the_output(run: Run, mygraph: SchemaDataset, tmp_path: Path) -> None:
     assert "was trained" not in shown.stderr
 
 
+def test_a_failed_training_leaves_nothing(mygraph: SchemaDataset, tmp_path: Path) -> None:
+    diverging = ("--model", "RESCAL", "--learning-rate", "1e30", "--epochs", "9", "--output", "out")
+    assert CliRunner().invoke(main, ["train", "./mygraph", *SMALL, *diverging]).exit_code == 1
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -81,7 +81,10 @@ def test_what_is_on_it(page: Page) -> None:
     for title in ("Which?", "What?"):
         assert html.count(f">{title}<") == 2
     assert "Never?" not in html
-    assert "typed (inferred)" in html
+    # in the table, in the legends of two models, and in that of the pools it is as given
+    assert html.count("typed (inferred)") >= 4
+    # each panel, and so each legend: of two models, and of the sizes of pools
+    assert html.count('"click_policy": "hide"') == 3
     # it needs no network
     assert "http" not in beside_bokeh(html)
     assert "1,234" in html
