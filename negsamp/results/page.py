@@ -124,8 +124,11 @@ def index_page(
             caption, frame = _read(path)
             title = path.stem.replace("_", " ")
             if name == _LINK_PREDICTION:
-                yield part(title, "Test MRR against the number of negatives.", _negatives(frame, samplers))
-                title = ""
+                # what is not applicable, or failed, has no number, and what samples nothing is no line
+                drawn = frame[(frame["state"] == "complete") & frame["sampler"].isin(samplers)]
+                if len(drawn):
+                    yield part(title, "Test MRR against the number of negatives.", _negatives(drawn, samplers))
+                    title = ""
             yield part(title, caption, _table(_as_shown(name, frame)))
         if name == "pool_sizes":
             for dataset, figure in _pool_sizes(statistics, samplers).items():
@@ -219,11 +222,9 @@ def _table(frame: pd.DataFrame) -> DataTable:
 def _negatives(frame: pd.DataFrame, samplers: Sequence[str]) -> LayoutDOM:
     """Draw test MRR against the number of negatives, a panel a model and a line a sampler."""
     styles = sampler_styles(samplers)
-    # what is not applicable has no number, and what samples nothing is no line
-    found = frame[(frame["state"] == "complete") & frame["sampler"].isin(samplers)]
-    numbers = sorted({int(number) for number in found["negatives"]})
+    numbers = sorted({int(number) for number in frame["negatives"]})
     panels = []
-    for model, of_model in found.groupby("model", sort=False):
+    for model, of_model in frame.groupby("model", sort=False):
         panel = _panel(str(model), "negatives per positive", "test MRR", x_axis_type="log")
         panel.xaxis.ticker = numbers
         panel.xaxis.major_label_overrides = {number: f"{number:,}" for number in numbers}

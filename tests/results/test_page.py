@@ -90,6 +90,14 @@ def test_what_is_on_it(page: Page) -> None:
     assert "1,234" in html
 
 
+@pytest.mark.parametrize("state", ["failed", "not applicable"])
+def test_what_all_failed_has_a_table_and_no_figure(write: Callable[..., Path], state: str) -> None:
+    table = write("link_prediction/nations", link_prediction(state=state), "Test metrics on nations")
+    page = index_page([table], [], title="default", chapters=CHAPTERS, samplers=SAMPLERS)
+    assert "<h3>nations</h3>" in page
+    assert state in page and "negatives per positive" not in page
+
+
 def test_names_cannot_leave_their_place(write: Callable[..., Path]) -> None:
     evil = "</script><script>alert(1)</script><b>"
     table = write("pools", pd.DataFrame({"dataset": [evil], evil: [1.5]}), evil)
