@@ -12,8 +12,8 @@ from negsamp.results.figures import PAGE, SAMPLER_STYLES, house_style
 
 __all__ = ["build_figure", "epoch_figure", "scaling_figure", "throughput_figure"]
 
-#: a colour a group, by Paul Tol's "muted" set
-_COLOURS = {"PyKEEN": "#777777", "PyKEEN, filtered": "#CC6677", "negsamp": "#332288", "other": "#DDCC77"}
+#: a colour a group, by Okabe and Ito: none is that of a sampler
+_COLOURS = {"PyKEEN": "#777777", "PyKEEN, filtered": "#D55E00", "negsamp": "#0072B2", "other": "#E69F00"}
 
 #: numbers as one writes them, not as powers
 _plain = FuncFormatter(lambda value, _: f"{value:,.6g}")

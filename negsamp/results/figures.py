@@ -152,6 +152,9 @@ def _lines_figure(panels: Mapping[str, tuple[str, Mapping[str, pd.DataFrame]]], 
     """
     shown = [sampler for sampler in grid.samplers if grid.applies(grid.dataset, sampler)]
     styles = sampler_styles(grid.samplers)
+    numbers = sorted(grid.negatives)
+    # a little beside one another, as error bars would else hide error bars
+    side_by_side = len(grid.seeds) > 1 or len(numbers) == 1
     across = min(len(panels), 3)
     down = -(-len(panels) // across)
     with house_style():
@@ -163,8 +166,7 @@ def _lines_figure(panels: Mapping[str, tuple[str, Mapping[str, pd.DataFrame]]], 
                 if sampler not in lines:
                     continue
                 line = lines[sampler]
-                # a little beside one another, as error bars would else hide error bars
-                aside = 10 ** (0.015 * (turn - (len(shown) - 1) / 2)) if len(grid.seeds) > 1 else 1
+                aside = 10 ** (0.015 * (turn - (len(shown) - 1) / 2)) if side_by_side else 1
                 panel.errorbar(
                     line["negatives"] * aside,
                     line["mean"],
@@ -176,8 +178,9 @@ def _lines_figure(panels: Mapping[str, tuple[str, Mapping[str, pd.DataFrame]]], 
                 )
             panel.set_title(title)
             panel.set_xscale("log")
-            _mark(panel, sorted(grid.negatives))
-            panel.set_xlabel("negatives per positive")
+            # places say nothing where there is one number alone
+            _mark(panel, numbers if len(numbers) > 1 else [])
+            panel.set_xlabel("negatives per positive" if len(numbers) > 1 else f"negatives per positive: {numbers[0]}")
             panel.set_ylabel(vertical)
         for panel in places:
             panel.remove()

@@ -88,6 +88,15 @@ def test_one_seed_has_no_error_bars_and_exact_places(finals: list[Path]) -> None
     np.testing.assert_allclose(line[0].get_xdata().astype(float), [1, 10, 100])
 
 
+def test_one_number_of_negatives_has_samplers_side_by_side(finals: list[Path]) -> None:
+    figure = figures.negatives_figure(finals, grid=replace(GRID, negatives=[100], seeds=[1]))
+    for panel in figure.axes:
+        assert panel.get_xlabel() == "negatives per positive: 100"
+        assert panel.get_xticks().tolist() == []
+        places = [line[0].get_xdata().item() for line in panel.containers]
+        assert len(set(places)) == 2
+
+
 def test_negatives_names_a_retraining_that_is_absent(finals: list[Path]) -> None:
     with pytest.raises(InputError, match=r"the retraining of a study \(.*seed 5\)"):
         figures.negatives_figure(finals, grid=replace(GRID, seeds=[5]))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from negsamp.results.collect import STUDY
 from negsamp.results.comparison import BASELINE
-from negsamp.results.figures import SAMPLER_STYLES, house_style, legend, panels_of, sampler_styles
+from negsamp.results.figures import house_style, legend, panels_of, sampler_styles
 from negsamp.results.questions.answer import (
     MRR,
     Answer,
@@ -31,8 +31,6 @@ __all__ = ["auxiliary_quality_answer"]
 
 #: what an auxiliary model is, in the records of trainings
 _AUXILIARY = ["auxiliary", "epochs"]
-#: how each kind of auxiliary model is drawn, in the order of the config
-_STYLES = [style for style in SAMPLER_STYLES.values() if style["linestyle"] != "--"]
 
 
 def auxiliary_quality_answer(records: Iterable[str]) -> Answer:
@@ -124,15 +122,16 @@ def _figure(points: pd.DataFrame, others: pd.DataFrame) -> Figure:
     studies = list(dict.fromkeys(points[STUDY].itertuples(index=False, name=None)))
     kinds = list(dict.fromkeys(points["auxiliary"]))
     longest = max(points["epochs"].max(), 1)
-    styles = sampler_styles(list(dict.fromkeys(others["sampler"])))
+    # models look like no sampler of ours
+    styles = sampler_styles([*dict.fromkeys(others["sampler"]), *kinds])
     with house_style():
         figure, places = panels_of(len(studies), height=2.1, vertical="test MRR")
         for study, panel in zip(studies, places, strict=True):
             dataset, model, sampler, negatives = study
             of_study = points[(points[STUDY] == list(study)).all(axis=1)]
-            for turn, kind in enumerate(kinds):
+            for kind in kinds:
                 shown = of_study[of_study["auxiliary"] == kind]
-                color, marker = (_STYLES[turn % len(_STYLES)][name] for name in ("color", "marker"))
+                color, marker = (styles[kind][name] for name in ("color", "marker"))
                 panel.scatter(
                     shown["auxiliary_mrr"],
                     shown["mean"],
@@ -150,6 +149,7 @@ def _figure(points: pd.DataFrame, others: pd.DataFrame) -> Figure:
                 panel.axhline(
                     row["mean"], color=style["color"], linestyle=style["linestyle"], label=sampler_label(row["sampler"])
                 )
+            panel.margins(x=0.08)
             panel.set_title(f"{dataset}, {model},\n{sampler_label(sampler)}, n = {negatives}", fontsize=8)
             panel.set_xlabel("auxiliary model's MRR")
         legend(figure)

@@ -209,6 +209,8 @@ def _figure(moved: pd.DataFrame, samplers: Sequence[str]) -> Figure:
         figure, places = panels_of(len(panels), height=1.7, vertical="gain, %")
         for (name, model), panel in zip(panels, places, strict=True):
             shown = moved[(moved["property"] == name) & (moved["model"] == model)]
+            line = {key: styles[BASELINE][key] for key in ("color", "linestyle")}
+            panel.axhline(0, label=sampler_label(BASELINE), linewidth=0.8, **line)
             for sampler in samplers:
                 points = shown[shown["sampler"] == sampler].groupby("place")["gain"].agg(["mean", "std"])
                 panel.errorbar(
@@ -220,7 +222,6 @@ def _figure(moved: pd.DataFrame, samplers: Sequence[str]) -> Figure:
                     **styles[sampler],
                 )
             values = shown.drop_duplicates("place").set_index("place")["value"].sort_index()
-            panel.axhline(0, color=styles[BASELINE]["color"], linestyle=styles[BASELINE]["linestyle"], linewidth=0.8)
             panel.set_xticks(values.index, labels=[_KINDS.get(value, value) for value in values])
             panel.tick_params(axis="x", labelsize=6)
             panel.set_title(f"{name}, {model}", fontsize=8)
