@@ -228,11 +228,11 @@ def _negatives(frame: pd.DataFrame, samplers: Sequence[str]) -> LayoutDOM:
         panel = _panel(str(model), "negatives per positive", "test MRR", x_axis_type="log")
         panel.xaxis.ticker = numbers
         panel.xaxis.major_label_overrides = {number: f"{number:,}" for number in numbers}
-        for sampler, line in of_model.groupby("sampler", sort=False):
+        for sampler, line in _in_order(of_model, samplers):
             mean, std = (line[f"{OBJECTIVE}_{of}"].to_numpy(dtype=float) for of in ("mean", "std"))
             source = ColumnDataSource(
                 {
-                    "sampler": [str(sampler)] * len(line),
+                    "sampler": [sampler] * len(line),
                     "x": line["negatives"].to_numpy(dtype=int),
                     "y": mean,
                     "low": mean - np.nan_to_num(std),
@@ -240,7 +240,7 @@ def _negatives(frame: pd.DataFrame, samplers: Sequence[str]) -> LayoutDOM:
                     "fallback": line[FALLBACK].to_numpy(dtype=float),
                 }
             )
-            style, label = styles[str(sampler)], sampler_label(str(sampler), inferred=bool(line["inferred"].any()))
+            style, label = styles[sampler], sampler_label(sampler, inferred=bool(line["inferred"].any()))
             _line(panel, source, style, label)
             head = TeeHead(size=8, line_color=style["color"])
             ends: dict[str, Any] = {"lower": "low", "lower_head": head, "upper": "high", "upper_head": head}
@@ -264,21 +264,21 @@ def _pool_sizes(statistics: Paths, samplers: Sequence[str]) -> dict[str, LayoutD
     styles, shown = sampler_styles(samplers), {}
     for dataset, of_dataset in read_histograms(statistics).groupby("dataset", sort=False):
         panel = _panel(str(dataset), "pool size, at most (and one)", "share of queries", x_axis_type="log")
-        for sampler, histogram in of_dataset.groupby("sampler", sort=False):
+        for sampler, histogram in _in_order(of_dataset, samplers):
             sizes, counts = (histogram[column].to_numpy(dtype=np.int64) for column in ("size", "count"))
             shares = counts.cumsum() / counts.sum()
             # no finer than a screen
             chosen = np.unique(np.linspace(0, len(sizes) - 1, _STEPS).round().astype(int))
             source = ColumnDataSource(
                 {
-                    "sampler": [str(sampler)] * len(chosen),
+                    "sampler": [sampler] * len(chosen),
                     # a logarithm has no place for pools of nothing
                     "x": sizes[chosen] + 1,
                     "size": sizes[chosen],
                     "y": shares[chosen],
                 }
             )
-            style, label = styles[str(sampler)], sampler_label(str(sampler), inferred=bool(histogram["inferred"].any()))
+            style, label = styles[sampler], sampler_label(sampler, inferred=bool(histogram["inferred"].any()))
             dash = _DASHES[style["linestyle"]]
             panel.step(
                 "x", "y", source=source, mode="after", color=style["color"], line_dash=dash, width=2, legend_label=label
@@ -287,6 +287,14 @@ def _pool_sizes(statistics: Paths, samplers: Sequence[str]) -> dict[str, LayoutD
         panel.hover.tooltips = [("", "@sampler"), ("size", "@size{0,0}"), ("share at most", "@y{0.0%}")]
         shown[str(dataset)] = panel
     return shown
+
+
+def _in_order(frame: pd.DataFrame, samplers: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the rows of each sampler, in the order of all figures."""
+    for sampler in samplers:
+        rows = frame[frame["sampler"] == sampler]
+        if len(rows):
+            yield sampler, rows
 
 
 def _panel(title: str, horizontal: str, vertical: str, **options: Any) -> Any:

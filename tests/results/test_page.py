@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +67,7 @@ def page(write: Callable[..., Path], records: Records) -> Page:
         write("pools", pd.DataFrame({"dataset": ["wn18"] * 20, "mean": [0.5] * 20}), "Sizes of pools."),
         write("datasets", pd.DataFrame([{"dataset": "wn18", **counts}]), "Data sets."),
     ]
-    statistics = [records.statistics("wn18", sampler, {0: 3, 7: 5, 90: 1}) for sampler in SAMPLERS[1:]]
+    statistics = [records.statistics("wn18", sampler, {0: 3, 7: 5, 90: 1}) for sampler in reversed(SAMPLERS[1:])]
     return lambda: index_page(tables, statistics, title="an experiment", chapters=CHAPTERS, samplers=SAMPLERS)
 
 
@@ -88,6 +89,11 @@ def test_what_is_on_it(page: Page) -> None:
     # it needs no network
     assert "http" not in beside_bokeh(html)
     assert "1,234" in html
+
+
+def test_samplers_have_one_order_in_all_legends(page: Page) -> None:
+    labels = re.findall(r'"name": "LegendItem".*?"value": "(.*?)"', page())
+    assert labels == ["basic", "random", "typed (inferred)"] * 2 + ["random", "typed"]
 
 
 @pytest.mark.parametrize("state", ["failed", "not applicable"])
