@@ -178,8 +178,7 @@ def dataset_source(wildcards):
         splits = [folder / name for name in ("train.txt", "valid.txt", "test.txt")]
         optional = [*folder.glob("mapping/*.json"), *folder.glob("metadata/*.json"), *folder.glob("negatives.tsv")]
         return [*splits, *sorted(optional)]
-    # a checked archive is the same whenever and wherever it was fetched from
-    return ancient(f"resources/archives/{dataset}.zip") if "archive" in REGISTRY[dataset] else []
+    return f"resources/archives/{dataset}.zip" if "archive" in REGISTRY[dataset] else []
 
 
 def dataset_options(wildcards):

@@ -253,6 +253,19 @@ def test_editing_a_module_redoes_what_depends_on_it(
     assert not spared & rules
 
 
+@pytest.mark.mirror
+def test_an_archive_that_is_fetched_again_leaves_nothing_out(mirror: Path, tmp_path: Path) -> None:
+    copy_repository(tmp_path)
+    (tmp_path / "small.yaml").write_text(SMALL.replace("[synthetic, Nations]", f"[codex-s]\nmirror: {mirror}"))
+    result = snakemake(tmp_path, "--configfile", "small.yaml", "--", "resources/archives/codex-s.zip")
+    assert result.returncode == 0, result.stderr
+    script = tmp_path / "workflow_scripts/obtain_archive.py"
+    script.write_text(script.read_text() + "# edited\n")
+    assert {"obtain_archive", "prepare_dataset", "run_trials", "all"} <= planned(
+        tmp_path, "--configfile", "small.yaml"
+    ).keys()
+
+
 def write_graph_of_classes_and_negatives(folder: Path) -> None:
     """Write a graph that has classes and given negatives, but no domains and ranges."""
     write_folder(generate(num_entities=40, num_relations=4, num_triples=200, depth=2), folder)
