@@ -10,7 +10,12 @@ author = "The negsamp developers"
 project_copyright = author
 release = version = version_of("negsamp")
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.intersphinx", "myst_parser"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.intersphinx", "myst_nb", "sphinx_click"]
+# a notebook runs with the pages, and a cell that fails ends the build
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_output_stderr = "remove"
 # tables that the pages include
 exclude_patterns = ["results"]
 
