@@ -6,11 +6,10 @@ CORES ?= all
 KILLS ?= 20
 CLUSTER ?= cluster
 
-.PHONY: reproduce test test-faults test-cluster lint docs fuzz audit bench desk questions always clean
+.PHONY: reproduce test test-faults test-cluster lint package docs fuzz audit bench desk questions always clean
 
 reproduce: $(VENV)/installed ## the embedded default, from graphs to tables and figures
 	$(BIN)/snakemake --cores $(CORES)
-	@echo "Tables are in results/default/tables, figures in results/default/figures, both on one page in results/default/index.html."
 
 test: $(VENV)/installed lint docs ## everything that CI checks
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
@@ -27,6 +26,11 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check --compact-diff Snakefile rules
 	$(BIN)/snakemake --lint
+
+package: $(VENV)/installed ## wheel and sdist into dist, both installed into an environment of PYTHON's, and tried there
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/pytest -v -m package tests/test_packaging.py --interpreter $(PYTHON)
 
 docs: $(VENV)/installed ## the pages, in build/docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs build/docs
@@ -94,4 +98,4 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 clean: ## remove the environment and what the workflow made
-	rm -rf $(VENV) build resources results logs .snakemake
+	rm -rf $(VENV) build dist resources results logs .snakemake

@@ -27,8 +27,11 @@ Every key of an experiment. A config is laid over `config.yaml`, the embedded de
 default that is named here. Unknown keys, and values that are not allowed, are refused with the name of the key.
 
 ```console
-$ snakemake --cores 8 --configfile configs/wn18.yaml --config 'seeds=[0]'
+$ snakemake --cores 8 --configfile configs/wn18.yaml --config 'models=[TransE, DistMult]'
 ```
+
+Lists of names can be given on the command line like this. Snakemake takes numbers in such a list for text, so that
+`seeds` and `negatives` go into a file.
 """
 
 

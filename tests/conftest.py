@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ NEIGHBOUR = Path(__file__).parents[2] / "shared" / "data"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=20, help="how often tests of faults and of a cluster kill something")
+    parser.addoption("--interpreter", default=sys.executable, help="the Python that what is built is tried with")
 
 
 @pytest.fixture(scope="session")

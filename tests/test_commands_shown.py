@@ -17,7 +17,7 @@ from repository import ROOT, copy_repository, snakemake
 from negsamp.cli import main
 from negsamp.datasets import load_dataset, write_folder
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "configs/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\S*).*?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 #: what a command line may name that is not in the repository
 GRAPH, ARCHIVES = "my-graph", "path/to/archives"
@@ -30,6 +30,7 @@ ELSEWHERE = {
     "export": "a shell's own",
     "source": "likewise",
     "eval": "completion has tests of its own, in tests/cli",
+    "negsamp | source": "likewise",
     "optuna-dashboard": "another project's",
     "snakemake --report": "tests/workflow opens the report",
 }
@@ -61,7 +62,7 @@ def commands() -> list[Shown]:
 
 
 def starting_with(*names: str) -> list[Shown]:
-    return [shown for shown in commands() if shown.words[0] in names]
+    return [shown for shown in commands() if shown.words[0] in names and " ".join(shown.words) not in ELSEWHERE]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "configs", folder / "configs")
     shutil.copytree(ROOT / "benchmarks", folder / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "docs/results", folder / "results")
-    shutil.copy(ROOT / "Makefile", folder)
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
     (folder / ARCHIVES).mkdir(parents=True)
     write_folder(load_dataset("synthetic"), folder / GRAPH)
     for page in PAGES:

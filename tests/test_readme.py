@@ -5,10 +5,6 @@ import io
 import re
 from pathlib import Path
 
-from click.testing import CliRunner
-
-from negsamp.cli import main
-
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
@@ -22,10 +18,3 @@ def test_the_example_prints_what_is_shown() -> None:
     assert name == expected_name
     # sums differ a little between processors and numbers of threads
     assert abs(float(value) - float(expected)) < 0.02
-
-
-def test_the_command_prints_what_is_shown() -> None:
-    shown = re.search(r"\$ negsamp pools synthetic\n(.*?)```", README, re.DOTALL).group(1)
-    result = CliRunner().invoke(main, ["pools", "synthetic"])
-    assert result.exit_code == 0
-    assert [line.rstrip() for line in result.output.splitlines()] == [line.rstrip() for line in shown.splitlines()]
