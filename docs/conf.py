@@ -19,6 +19,9 @@ nb_output_stderr = "remove"
 # tables that the pages include
 exclude_patterns = ["results"]
 
+# two hyphens of an option stay two
+smartquotes_action = "qe"
+
 html_theme = "furo"
 html_title = f"negsamp {release}"
 html_copy_source = False

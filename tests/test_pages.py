@@ -12,6 +12,8 @@ import jsonschema
 import pytest
 import yaml
 
+import negsamp
+
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs"
 #: language, content, and the output that follows it, if any
@@ -80,3 +82,9 @@ def test_the_page_on_the_config_is_that_of_the_schema() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.PAGE.read_text() == module.page(yaml.safe_load(module.SCHEMA.read_text()))
+
+
+def test_all_that_the_package_hands_out_is_in_the_reference() -> None:
+    page = (PAGES / "reference.rst").read_text(encoding="utf-8")
+    named = {name.split(".")[-1] for name in re.findall(r"^\.\. (?:auto\w+|data):: (\S+)", page, re.MULTILINE)}
+    assert {*negsamp.__all__} <= named
