@@ -1,5 +1,7 @@
 """What ends a command or a job in one line: bad input, and work that was cut off."""
 
+__all__ = ["InputError", "Killed"]
+
 
 class InputError(ValueError):
     """Input that cannot be used as it is.
