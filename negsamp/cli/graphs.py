@@ -112,7 +112,7 @@ def pools(
     """
     from negsamp.datasets import load_dataset
     from negsamp.pools import pool_statistics
-    from negsamp.sampling import SAMPLERS, serves
+    from negsamp.sampling import SAMPLERS, missing_for, serves
 
     loaded = load_dataset(dataset, mirror=mirror)
     if not samplers:
@@ -120,9 +120,7 @@ def pools(
         wanted = [name for name, cls in SAMPLERS.items() if cls.needs not in unmet]
         samplers = tuple(name for name in wanted if serves(name, loaded, infer_schema))
         for name in sorted(set(wanted).difference(samplers)):
-            click.echo(
-                f"{name} is not applicable: {loaded.name} has no {SAMPLERS[name].needs.replace('_', ' ')}", err=True
-            )
+            click.echo(f"{name} is not applicable: {loaded.name} has no {missing_for(name, loaded)}", err=True)
     rows = []
     for name in samplers:
         sampler = sampler_of(

@@ -7,7 +7,7 @@ from negsamp.sampling.corrupt import CorruptNegativeSampler
 from negsamp.sampling.filterer import ExactFilterer
 from negsamp.sampling.given import GivenNegativeSampler
 from negsamp.sampling.handle import SamplerHandle
-from negsamp.sampling.make import make_sampler, serves
+from negsamp.sampling.make import make_sampler, missing_for, serves
 from negsamp.sampling.nearest_neighbor import NearestNeighborNegativeSampler
 from negsamp.sampling.random import RandomNegativeSampler
 from negsamp.sampling.registered import SAMPLERS, register_sampler
@@ -32,6 +32,7 @@ __all__ = [
     "TypedNegativeSampler",
     "Usage",
     "make_sampler",
+    "missing_for",
     "register_sampler",
     "serves",
 ]

@@ -9,7 +9,7 @@ from negsamp.errors import InputError
 from negsamp.sampling.base import PoolNegativeSampler
 from negsamp.sampling.registered import SAMPLERS, SYNONYMS
 
-__all__ = ["make_sampler", "serves"]
+__all__ = ["make_sampler", "missing_for", "serves"]
 
 
 def serves(name: str, dataset: Dataset, infer_schema: float | None = None) -> bool:
@@ -33,6 +33,14 @@ def serves(name: str, dataset: Dataset, infer_schema: float | None = None) -> bo
             return True
 
 
+def missing_for(name: str, dataset: Dataset) -> str:
+    """Name what a data set lacks that does not serve a sampler, and what may stand in for it."""
+    needs = SAMPLERS[name].needs
+    schema = getattr(dataset, "schema", None)
+    can_infer = needs == "domains_and_ranges" and schema is not None and schema.has_classes
+    return needs.replace("_", " ") + ("; infer them from its classes (infer_schema)" if can_infer else "")
+
+
 def make_sampler(name: str, dataset: Dataset, **options: Any) -> PoolNegativeSampler:
     """Make a sampler for the training triples of a data set.
 
@@ -47,8 +55,7 @@ def make_sampler(name: str, dataset: Dataset, **options: Any) -> PoolNegativeSam
         raise InputError(f"unknown sampler {name!r}: known are {', '.join(SAMPLERS)}")
     cls = SAMPLERS[name]
     if not serves(name, dataset, options.get("infer_schema")):
-        missing = cls.needs.replace("_", " ")
-        raise InputError(f"{name} is not applicable: the data set has no {missing}")
+        raise InputError(f"{name} is not applicable: the data set has no {missing_for(name, dataset)}")
     options = {**{key: getattr(dataset, key, None) for key in ("schema", "negatives")}, **options}
     known = inspect.signature(cls).parameters
     training = dataset.training
