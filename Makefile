@@ -1,5 +1,5 @@
-# `make reproduce` and `make test` need Python 3.11 or newer and nothing else.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# `make reproduce` and `make test` need Python 3.11 or 3.12 and nothing else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all

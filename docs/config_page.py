@@ -24,7 +24,7 @@ HEAD = """\
 <!-- written by docs/config_page.py from rules/schemas/config.schema.yaml -->
 
 Every key of an experiment. A config is laid over `config.yaml`, the embedded default; what neither gives has the
-default that is named here. Unknown keys, and values that are not allowed, are refused with the name of the key.
+default that is named here. Unknown keys, and values that are not allowed, are refused with the place of the key.
 
 ```console
 $ snakemake --cores 8 --configfile configs/wn18.yaml --config 'models=[TransE, DistMult]'

@@ -127,7 +127,8 @@ def measure_hours(plan: Plan, config: Mapping[str, Any], batches: int = 3) -> Fo
     for dataset in dict.fromkeys(name for name, *_ in plan.trainings):
         counts = _counts(dataset)
         if counts is None:
-            missing.append(f"{dataset}: sizes are known once it is read: snakemake prepare_dataset")
+            reading = "snakemake --cores 1 --configfile … --until prepare_dataset"
+            missing.append(f"{dataset}: sizes are known once it is read: {reading}")
             continue
         hours[dataset] = 0.0
         of_dataset = {key[1:]: count for key, count in plan.trainings.items() if key[0] == dataset}

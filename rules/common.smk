@@ -19,14 +19,17 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-try:
-    validate(config, "schemas/config.schema.yaml")
-except WorkflowError as error:
-    # the first lines say what is wrong; the schema and the whole config would follow
-    raise WorkflowError(" ".join(str(error).split("\n\n")[0].split())) from None
-
 # of this workflow, also where it is a module of another
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+
+try:
+    validate(config, "schemas/config.schema.yaml")
+except WorkflowError:
+    # Snakemake tells the schema and the whole config, and not the place
+    _schema = yaml.safe_load((ROOT / "rules/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    _error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(_schema).iter_errors(config))
+    raise WorkflowError(f"{'.'.join(['config', *map(str, _error.absolute_path)])}: {_error.message}") from None
+
 # scripts run the code beside this workflow, in whatever environment they run
 os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), os.getenv("PYTHONPATH", "")]).rstrip(os.pathsep))
 if config["mirror"]:
@@ -67,6 +70,8 @@ QUESTIONS = ("graph_structure", "auxiliary_quality", "random_integration")
 for _name in FOLDERS:
     if _name in REGISTRY:
         raise WorkflowError(f"config, folders: {_name!r} is a registered data set; give the folder another name")
+    if _name in map(str.lower, config["datasets"]) and not FOLDERS[_name].is_dir():
+        raise WorkflowError(f"config, folders.{_name}: {FOLDERS[_name].absolute()}: no such folder; correct the path")
 for _name, _range in config["hpo"]["space"].items():
     if isinstance(_range, dict) and not (0 if _range.get("log") else float("-inf")) < _range["low"] < _range["high"]:
         raise WorkflowError(f"config, hpo.space.{_name}: low must be below high, and above 0 where log is true")

@@ -37,7 +37,7 @@ def test_the_examples_of_a_page_run_one_after_another(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     # of experiments that have run
-    (tmp_path / "results").symlink_to(PAGES / "results")
+    (tmp_path / "docs").symlink_to(PAGES)
     namespace: dict[str, Any] = {}
     for language, content, shown in blocks_of(name):
         if language == "yaml":

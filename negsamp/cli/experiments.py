@@ -158,7 +158,7 @@ def plan(config: Path, cores: int, batches: int, as_json: bool) -> None:
 def claims(folders: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
     """Test what the paper says of samplers on several experiments together: the FOLDERS of their tables.
 
-    Example: negsamp claims results/desk-codex-s/tables results/desk-db50k/tables
+    Example: negsamp claims docs/results/desk-codex-s/tables docs/results/desk-db50k/tables
     """
     from negsamp.results import claims_of, write_table
 

@@ -20,6 +20,7 @@ from negsamp.cli.options import (
     num_neighbors_option,
     sampler_of,
     sampler_option,
+    tell_notes,
 )
 from negsamp.errors import InputError
 
@@ -68,6 +69,8 @@ def describe(names: tuple[str, ...], mirror: Path | None, as_json: bool) -> None
         if loaded.name in columns:
             raise InputError(f"{name}: another of these graphs is called {loaded.name}, too; describe one at a time")
         columns[loaded.name] = describe_dataset(loaded)
+        if not as_json:
+            tell_notes(loaded)
     if as_json:
         click.echo(json.dumps(columns, indent=2))
         return
@@ -137,6 +140,7 @@ def pools(
     for row in rows:
         if row["inferred"] is not None:
             click.echo("{sampler}: {domains} domains and {ranges} ranges are inferred".format(**row, **row["inferred"]))
+    tell_notes(loaded)
 
 
 @click.command()

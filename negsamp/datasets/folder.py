@@ -17,9 +17,8 @@ from negsamp.io import parse_json, write_json
 from negsamp.schema import MISSING, Schema
 
 if TYPE_CHECKING:
+    from pykeen.datasets.base import Dataset
     from pykeen.typing import LongTensor
-
-    from negsamp.datasets.dataset import SchemaDataset
 
 __all__ = [
     "NEGATIVES",
@@ -222,10 +221,10 @@ def _read_text(path: Folder) -> str:
         raise InputError(f"{path}: cannot be read ({error}); it must be UTF-8 text") from error
 
 
-def write_folder(dataset: SchemaDataset, path: Path) -> None:
+def write_folder(dataset: Dataset, path: Path) -> None:
     """Write a data set in the exchange format: the inverse of reading one, but for repeated lines.
 
-    :param dataset: the data set
+    :param dataset: the data set, one of PyKEEN's too
     :param path: the folder to make; it appears whole or not at all
 
     :raises InputError: if there is something at the path already
@@ -241,7 +240,7 @@ def write_folder(dataset: SchemaDataset, path: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_files(dataset: SchemaDataset, folder: Path) -> None:
+def _write_files(dataset: Dataset, folder: Path) -> None:
     write_json(folder / _ENTITY_IDS, dataset.entity_to_id)
     write_json(folder / _RELATION_IDS, dataset.relation_to_id)
     entities, relations = list(dataset.entity_to_id), list(dataset.relation_to_id)
@@ -249,10 +248,12 @@ def _write_files(dataset: SchemaDataset, folder: Path) -> None:
         rows = getattr(dataset, split).mapped_triples.tolist()
         lines = [f"{entities[head]}\t{relations[relation]}\t{entities[tail]}\n" for head, relation, tail in rows]
         (folder / file).write_text("".join(lines), encoding="utf-8", newline="\n")
-    if dataset.schema is not None:
-        _write_schema(dataset.schema, entities, relations, folder)
-    if dataset.negatives is not None:
-        rows = dataset.negatives.rows.T.tolist()
+    # PyKEEN's own data sets have neither
+    schema, negatives = (getattr(dataset, name, None) for name in ("schema", "negatives"))
+    if schema is not None:
+        _write_schema(schema, entities, relations, folder)
+    if negatives is not None:
+        rows = negatives.rows.T.tolist()
         lines = [f"{entities[a]}\t{relations[r]}\t{entities[c]}\t{('head', 'tail')[side]}\n" for a, r, c, side in rows]
         (folder / NEGATIVES).write_text("".join(lines), encoding="utf-8", newline="\n")
 

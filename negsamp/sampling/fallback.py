@@ -71,7 +71,8 @@ def named_pools(name: str, triples: TripleSet, schema: Schema | None) -> Iterato
         case "relational":
             yield name, relational_pools(triples)
         case _ if name not in NEED_SCHEMA:
-            raise ValueError(f"no pool is called {name!r}; a fallback may name {', '.join(POOLS)}")
+            known = ", ".join([*POOLS, "or be random or semantic"])
+            raise ValueError(f"no pool is called {name!r}; a fallback may name {known}")
         case _ if schema is None:
             raise InputError(f"the fallback {name!r} needs a schema: give schema=...")
         case "typed":

@@ -38,7 +38,8 @@ def missing_for(name: str, dataset: Dataset) -> str:
     needs = SAMPLERS[name].needs
     schema = getattr(dataset, "schema", None)
     can_infer = needs == "domains_and_ranges" and schema is not None and schema.has_classes
-    return needs.replace("_", " ") + ("; infer them from its classes (infer_schema)" if can_infer else "")
+    remedy = "; infer them from its classes: infer_schema=0.9, or --infer-schema 0.9"
+    return needs.replace("_", " ") + (remedy if can_infer else "")
 
 
 def make_sampler(name: str, dataset: Dataset, **options: Any) -> PoolNegativeSampler:

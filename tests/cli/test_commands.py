@@ -12,7 +12,7 @@ from graphs import NUM_NEIGHBORS, graph_named
 
 from negsamp import SAMPLERS
 from negsamp.cli import main
-from negsamp.datasets import SchemaDataset, read_registry
+from negsamp.datasets import SchemaDataset, load_dataset, read_registry, write_folder
 from negsamp.descriptors import DESCRIPTORS, describe_structure
 from negsamp.triples import TripleSet
 
@@ -155,6 +155,15 @@ def test_pools_for_people(run: Run) -> None:
         *shares,
     ]
     assert len(rule) == len(columns)
+
+
+@pytest.mark.parametrize("command", ["pools", "describe"])
+def test_what_is_odd_in_a_graph_is_told_to_people(run: Run, tmp_path: Path, command: str) -> None:
+    folder = tmp_path / "odd"
+    write_folder(load_dataset("nations"), folder)
+    (folder / "entity_classes.json").write_text("{}")
+    assert "odd: ignored, not part of the format: entity_classes.json" in run(command, f"{folder}").stderr
+    assert run(command, f"{folder}", "--json").stderr.count("ignored") == 0
 
 
 def test_samplers_are_those_asked_for_in_their_order(run: Run) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from pykeen.datasets import get_dataset
 
-from negsamp.datasets import SchemaDataset, read_mapping, read_metadata, read_triples, write_folder
+from negsamp.datasets import SchemaDataset, load_dataset, read_mapping, read_metadata, read_triples, write_folder
 from negsamp.datasets.folder import stray_files
 from negsamp.errors import InputError
 from negsamp.schema import Schema
@@ -483,3 +484,13 @@ def test_the_splits_are_pykeens(tmp_path: Path) -> None:
     ours, theirs = read(tmp_path).training, TriplesFactory.from_path(tmp_path / "train.txt")
     assert torch.equal(ours.mapped_triples, theirs.mapped_triples)
     assert ours.entity_to_id == theirs.entity_to_id
+
+
+def test_a_data_set_of_pykeens_is_written_too(tmp_path: Path) -> None:
+    nations = get_dataset(dataset="nations")
+    write_folder(nations, tmp_path / "nations")
+    read = load_dataset(f"{tmp_path}/nations")
+    assert read.entity_to_id == nations.entity_to_id
+    for split in ("training", "validation", "testing"):
+        found, wanted = (getattr(of, split).mapped_triples.tolist() for of in (read, nations))
+        assert sorted(found) == sorted(wanted)

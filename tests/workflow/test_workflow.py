@@ -306,10 +306,11 @@ def test_another_config_keeps_the_first_one_s_results(small: Path) -> None:
     [
         (("negatives: [3]", "negatives: [3]\nspeed: 3"), r"'speed' was unexpected"),
         (("negatives: [3]", "negatives: [0]"), r"0 is less than the minimum"),
-        (("[TransE]", "[TransX]"), r"'TransX' is not one of"),
+        (("[TransE]", "[TransX]"), r"config\.models\.0: 'TransX' is not one of"),
         (("random,", "randome,"), r"'randome' is not one of"),
         (("Nations]", "nation]"), r"unknown data set 'nation'; known are .*nations"),
-        (("epochs: 1, batch", "epoch: 1, batch"), r"'epoch' was unexpected"),
+        (("epochs: 1, batch", "epoch: 1, batch"), r"config\.training: .*'epoch' was unexpected"),
+        (("Nations]", "mine]\nfolders: {mine: graphs/absent}"), r"folders\.mine: .*/graphs/absent: no such folder"),
         (("name: small", "name: ../small"), r"'\.\./small' does not match"),
         (
             ("negatives: [3]", f"negatives: [3]\n{SWEEPS.format('{property: noise, values: [0, 2]}')}"),
