@@ -430,8 +430,15 @@ def refuse_unknown_results():
 
 
 def tell_where_results_are():
-    """Say in a line where to look, once there is something to look at."""
+    """Say in a line where to look, once there is something to look at, and link the pages of all experiments."""
     if Path(f"{RESULTS}/index.html").exists():
+        names = sorted(page.parent.name for page in Path("results").glob("*/index.html"))
+        links = "".join(f'<li><a href="{name}/index.html">{name}</a></li>\n' for name in names)
+        page = f'<!DOCTYPE html>\n<meta charset="utf-8">\n<title>Experiments</title>\n<ul>\n{links}</ul>\n'
+        # another experiment may end at the same moment
+        written = Path(f"results/.{os.getpid()}-index.html")
+        written.write_text(page, encoding="utf-8")
+        written.replace("results/index.html")
         line = f"Tables: {RESULTS}/tables. Figures: {RESULTS}/figures. Both on one page: {RESULTS}/index.html"
         print(line, file=sys.stderr)
 

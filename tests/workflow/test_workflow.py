@@ -106,6 +106,7 @@ def test_a_run_ends_with_a_line_that_says_where_results_are(small: Path) -> None
     result = snakemake(small, "--configfile", "small.yaml")
     line = "Tables: results/small/tables. Figures: results/small/figures. Both on one page: results/small/index.html"
     assert line in result.stderr.splitlines()
+    assert '<a href="small/index.html">small</a>' in (small / "results/index.html").read_text()
 
 
 def test_it_is_a_module_of_another_workflow(tmp_path: Path) -> None:
