@@ -24,11 +24,10 @@ ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 
 try:
     validate(config, "schemas/config.schema.yaml")
-except WorkflowError:
+except WorkflowError as error:
     # Snakemake tells the schema and the whole config, and not the place
-    _schema = yaml.safe_load((ROOT / "rules/schemas/config.schema.yaml").read_text(encoding="utf-8"))
-    _error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(_schema).iter_errors(config))
-    raise WorkflowError(f"{'.'.join(['config', *map(str, _error.absolute_path)])}: {_error.message}") from None
+    _found = error.__context__
+    raise WorkflowError(f"{'.'.join(['config', *map(str, _found.absolute_path)])}: {_found.message}") from None
 
 # scripts run the code beside this workflow, in whatever environment they run
 os.environ.update(PYTHONPATH=os.pathsep.join([str(ROOT), os.getenv("PYTHONPATH", "")]).rstrip(os.pathsep))

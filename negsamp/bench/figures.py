@@ -12,7 +12,7 @@ from negsamp.results.figures import PAGE, SAMPLER_STYLES, house_style
 
 __all__ = ["build_figure", "epoch_figure", "scaling_figure", "throughput_figure"]
 
-#: a colour a group, by Okabe and Ito: none is that of a sampler
+#: a colour a group, by Okabe and Ito: none is that of a sampler of ours, and PyKEEN has that of its basic
 _COLOURS = {"PyKEEN": "#777777", "PyKEEN, filtered": "#D55E00", "negsamp": "#0072B2", "other": "#E69F00"}
 
 #: numbers as one writes them, not as powers

@@ -20,11 +20,11 @@ from negsamp.cli.options import (
     num_neighbors_option,
     sampler_of,
     sampler_option,
-    tell_notes,
 )
 from negsamp.errors import InputError
 
 if TYPE_CHECKING:
+    from negsamp.datasets import SchemaDataset
     from negsamp.sampling.fallback import Fallback
 
 __all__ = ["advise_command", "datasets", "describe", "pools", "sample"]
@@ -70,7 +70,7 @@ def describe(names: tuple[str, ...], mirror: Path | None, as_json: bool) -> None
             raise InputError(f"{name}: another of these graphs is called {loaded.name}, too; describe one at a time")
         columns[loaded.name] = describe_dataset(loaded)
         if not as_json:
-            tell_notes(loaded)
+            _tell_notes(loaded)
     if as_json:
         click.echo(json.dumps(columns, indent=2))
         return
@@ -80,6 +80,12 @@ def describe(names: tuple[str, ...], mirror: Path | None, as_json: bool) -> None
     aligned = ["left", *["right"] * len(columns), "left"]
     headers = ["descriptor", *columns, "meaning"]
     click.echo(tabulate(cells, headers=headers, disable_numparse=True, colalign=aligned))
+
+
+def _tell_notes(dataset: SchemaDataset) -> None:
+    """Tell what is odd in a data set, beside what a command prints."""
+    for note in dataset.report["notes"]:
+        click.echo(f"{dataset.name}: {note}", err=True)
 
 
 def _cell(value: float | None) -> str:
@@ -140,7 +146,7 @@ def pools(
     for row in rows:
         if row["inferred"] is not None:
             click.echo("{sampler}: {domains} domains and {ranges} ranges are inferred".format(**row, **row["inferred"]))
-    tell_notes(loaded)
+    _tell_notes(loaded)
 
 
 @click.command()

@@ -28,7 +28,6 @@ __all__ = [
     "num_neighbors_option",
     "sampler_of",
     "sampler_option",
-    "tell_notes",
 ]
 
 
@@ -121,9 +120,3 @@ fallback_option = click.option(
     callback=_fallback,
     help="random, semantic, or a pool by name; may be repeated [default: none].",
 )
-
-
-def tell_notes(dataset: SchemaDataset) -> None:
-    """Tell what is odd in a data set, beside what a command prints."""
-    for note in dataset.report["notes"]:
-        click.echo(f"{dataset.name}: {note}", err=True)

@@ -154,7 +154,8 @@ def _lines_figure(panels: Mapping[str, tuple[str, Mapping[str, pd.DataFrame]]], 
     styles = sampler_styles(grid.samplers)
     numbers = sorted(grid.negatives)
     # a little beside one another, as error bars would else hide error bars
-    side_by_side = len(grid.seeds) > 1 or len(numbers) == 1
+    alone = len(numbers) == 1
+    side_by_side = len(grid.seeds) > 1 or alone
     across = min(len(panels), 3)
     down = -(-len(panels) // across)
     with house_style():
@@ -179,8 +180,8 @@ def _lines_figure(panels: Mapping[str, tuple[str, Mapping[str, pd.DataFrame]]], 
             panel.set_title(title)
             panel.set_xscale("log")
             # places say nothing where there is one number alone
-            _mark(panel, numbers if len(numbers) > 1 else [])
-            panel.set_xlabel("negatives per positive" if len(numbers) > 1 else f"negatives per positive: {numbers[0]}")
+            _mark(panel, [] if alone else numbers)
+            panel.set_xlabel("negatives per positive" + (f": {numbers[0]}" if alone else ""))
             panel.set_ylabel(vertical)
         for panel in places:
             panel.remove()
