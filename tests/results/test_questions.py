@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from negsamp.errors import InputError
 from negsamp.io import read_jsonl, write_jsonl
+from negsamp.results.figures import SAMPLER_STYLES
 from negsamp.results.questions import (
     auxiliary_quality_answer,
     collect_evidence,
@@ -268,6 +270,18 @@ def fallback_records(ranks: Mapping[tuple[str | None, int], Sequence[float]]) ->
         for (fallback, negatives), values in ranks.items()
         for seed in SEEDS
     ]
+
+
+def test_auxiliary_models_look_like_no_sampler(auxiliaries: list[str]) -> None:
+    figure = auxiliary_quality_answer(auxiliaries).figure
+    drawn = {to_hex(color) for panel in figure.axes for dots in panel.collections for color in dots.get_edgecolors()}
+    assert drawn
+    assert drawn.isdisjoint(style["color"].lower() for style in SAMPLER_STYLES.values())
+
+
+def test_random_has_its_name_in_the_legend(sweep: tuple[list[str], dict[str, Any]]) -> None:
+    figure = graph_structure_answer(sweep[0], sweeps=sweep[1]).figure
+    assert "random" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_fallbacks_are_compared_with_the_random_one(tmp_path: Path) -> None:
